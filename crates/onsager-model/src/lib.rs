@@ -1,2 +1,8 @@
 #![forbid(unsafe_code)]
-//! (being built)
+//! The declaration of an inference problem.
+
+mod error;
+mod tree;
+
+pub use error::ModelError;
+pub use tree::{Chain, Factor, FactorKind, Tree, Variable};

@@ -1,0 +1,425 @@
+//! The factor tree that both readings walk.
+
+use std::sync::Arc;
+
+use onsager_scalar::activation::Parity;
+use onsager_scalar::{Activation, Prior};
+
+use crate::ModelError;
+
+/// A tree of variables joined by factors; a chain is a tree with two ends.
+///
+/// Between a variable and the next layer stands a *field* `h = W x/√(columns)`, a variable of its
+/// own, so that linear maps and scalar functions are separate factors and compose freely:
+///
+/// ```text
+/// prior - z - linear - h(x) - activation - x - observation
+/// ```
+///
+/// ```
+/// use std::sync::Arc;
+/// use onsager_model::Chain;
+/// use onsager_scalar::{activation::PiecewiseLinear, prior::Gaussian};
+///
+/// let tree = Chain::new(Arc::new(Gaussian::standard()))
+///     .layer(2.0, Arc::new(PiecewiseLinear::sign()))
+///     .spiked_wigner(1.0)?;
+/// assert_eq!(tree.signal().name, "x");
+/// assert_eq!(tree.signal().second_moment, 1.0);
+/// assert_eq!(tree.variables()[0].ratio, 0.5); // k/p
+/// # Ok::<(), onsager_model::ModelError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Tree {
+    variables: Vec<Variable>,
+    factors: Vec<Factor>,
+    signal: usize,
+}
+
+/// A block of `n` exchangeable components.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use onsager_model::Chain;
+/// # use onsager_scalar::prior::Rademacher;
+/// let tree = Chain::new(Arc::new(Rademacher)).denoising(0.5)?;
+/// assert_eq!(tree.variables()[0].name, "x");
+/// # Ok::<(), onsager_model::ModelError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variable {
+    /// Its name in model files and results.
+    pub name: String,
+    /// Size divided by the size of the signal.
+    pub ratio: f64,
+    /// Mean square of a component under the declared model.
+    pub second_moment: f64,
+    /// Mean of a component under the declared model.
+    pub mean: f64,
+    /// Whether this is the Gaussian field in front of an activation, not a declared variable.
+    pub is_field: bool,
+}
+
+/// A factor and the variables it joins, from the latent side outwards.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use onsager_model::Chain;
+/// # use onsager_scalar::prior::Rademacher;
+/// let tree = Chain::new(Arc::new(Rademacher)).denoising(0.5)?;
+/// assert_eq!(tree.factors()[1].to_string(), "denoising(x)");
+/// # Ok::<(), onsager_model::ModelError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Factor {
+    /// What it does.
+    pub kind: FactorKind,
+    /// Indices of its variables, from the latent side outwards.
+    pub variables: Vec<usize>,
+    /// Names of its variables, for printing.
+    names: Vec<String>,
+}
+
+/// What a factor does.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum FactorKind {
+    /// Independent components of one law.
+    Prior(Arc<dyn Prior>),
+    /// `h = W x/√(columns)`, entries of `W` independent with unit variance; `aspect` is rows
+    /// over columns.
+    Linear {
+        /// Rows over columns.
+        aspect: f64,
+    },
+    /// `x = φ(h)`.
+    Activation(Arc<dyn Activation>),
+    /// `Y = x xᵀ/√p + √noise ξ`, `ξ` symmetric with unit variance off the diagonal.
+    SpikedWigner {
+        /// The variance `Δ`.
+        noise: f64,
+    },
+    /// `y = x + √noise n`.
+    Denoising {
+        /// The variance `Δ`.
+        noise: f64,
+    },
+}
+
+impl std::fmt::Display for Factor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            FactorKind::Prior(_) => "prior",
+            FactorKind::Linear { .. } => "linear",
+            FactorKind::Activation(_) => "activation",
+            FactorKind::SpikedWigner { .. } => "spiked-wigner",
+            FactorKind::Denoising { .. } => "denoising",
+        };
+        write!(f, "{kind}({})", self.names.join(", "))
+    }
+}
+
+impl Tree {
+    /// The variables, from the latent outwards.
+    #[must_use]
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    /// The factors, from the latent outwards.
+    #[must_use]
+    pub fn factors(&self) -> &[Factor] {
+        &self.factors
+    }
+
+    /// The variable that the observations look at.
+    #[must_use]
+    pub fn signal(&self) -> &Variable {
+        &self.variables[self.signal]
+    }
+
+    /// Index of [`Tree::signal`].
+    #[must_use]
+    pub fn signal_index(&self) -> usize {
+        self.signal
+    }
+
+    /// Index of a variable by name.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<usize> {
+        self.variables.iter().position(|v| v.name == name)
+    }
+
+    /// Factors that touch variable `v`.
+    pub fn factors_of(&self, v: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.factors.len()).filter(move |f| self.factors[*f].variables.contains(&v))
+    }
+
+    /// Size of every variable when variable `anchor` has `n` components: outwards
+    /// `rows = round(aspect · columns)`, inwards `columns = round(rows/aspect)`, at least 1.
+    #[must_use]
+    pub fn sizes(&self, anchor: usize, n: usize) -> Vec<usize> {
+        let mut sizes = vec![0; self.variables.len()];
+        sizes[anchor] = n.max(1);
+        // Every pass settles at least one more variable of a connected tree.
+        for _ in 0..self.variables.len() {
+            for factor in &self.factors {
+                let &[inner, outer] = factor.variables.as_slice() else {
+                    continue;
+                };
+                let aspect = match factor.kind {
+                    FactorKind::Linear { aspect } => aspect,
+                    _ => 1.0,
+                };
+                let rounded = |x: f64| (x.round() as usize).max(1);
+                if sizes[outer] == 0 && sizes[inner] > 0 {
+                    sizes[outer] = rounded(aspect * sizes[inner] as f64);
+                } else if sizes[inner] == 0 && sizes[outer] > 0 {
+                    sizes[inner] = rounded(sizes[outer] as f64 / aspect);
+                }
+            }
+        }
+        sizes
+    }
+
+    /// The same tree with every aspect replaced by the one that `sizes` realise.
+    ///
+    /// # Errors
+    /// As for the original declaration; sizes of a wrong length.
+    pub fn realised(&self, sizes: &[usize]) -> Result<Self, ModelError> {
+        if sizes.len() != self.variables.len() {
+            return Err(ModelError::Sizes {
+                expected: self.variables.len(),
+                found: sizes.len(),
+            });
+        }
+        let mut tree = self.clone();
+        for factor in &mut tree.factors {
+            if let FactorKind::Linear { aspect } = &mut factor.kind {
+                let (inner, outer) = (factor.variables[0], factor.variables[1]);
+                *aspect = sizes[outer] as f64 / sizes[inner] as f64;
+            }
+        }
+        let p = sizes[self.signal] as f64;
+        for (variable, n) in tree.variables.iter_mut().zip(sizes) {
+            variable.ratio = *n as f64 / p;
+        }
+        Ok(tree)
+    }
+
+    /// For every variable, whether the declared model leaves its global sign unknown.
+    ///
+    /// The sign of a latent with an even law passes through odd layers; it is unknown if it ends
+    /// in data that are even in the signal (spiked Wigner) or below an even layer, which forgets
+    /// it. A layer that is neither even nor odd reveals it.
+    #[must_use]
+    pub fn free_signs(&self) -> Vec<bool> {
+        let mut free = vec![false; self.variables.len()];
+        for factor in &self.factors {
+            let FactorKind::Prior(law) = &factor.kind else {
+                continue;
+            };
+            if !law.is_even() {
+                continue;
+            }
+            let mut flipped = vec![factor.variables[0]];
+            if self.flip(&mut flipped) {
+                for v in flipped {
+                    free[v] = true;
+                }
+            }
+        }
+        free
+    }
+
+    /// Extends a set of flipped variables outwards; whether the flip leaves the data unchanged.
+    fn flip(&self, flipped: &mut Vec<usize>) -> bool {
+        let mut next = 0;
+        while next < flipped.len() {
+            let v = flipped[next];
+            next += 1;
+            for factor in &self.factors {
+                match (&factor.kind, factor.variables.as_slice()) {
+                    (FactorKind::Linear { .. }, &[inner, outer]) if inner == v => {
+                        flipped.push(outer);
+                    }
+                    (FactorKind::Activation(phi), &[inner, outer]) if inner == v => {
+                        match phi.parity() {
+                            Parity::Odd => flipped.push(outer),
+                            Parity::Even => {}
+                            Parity::None => return false,
+                        }
+                    }
+                    (FactorKind::Denoising { .. }, &[on]) if on == v => return false,
+                    _ => {}
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Builds the tree of a chain: a latent law, layers, one observation.
+///
+/// Variables are named `z, h1, h2, ..., x` (a signal without layers is `x`), the field in front
+/// of an activation `field(x)`. Numbers are checked when the observation closes the chain.
+///
+/// ```
+/// use std::sync::Arc;
+/// use onsager_model::Chain;
+/// use onsager_scalar::prior::Rademacher;
+///
+/// let tree = Chain::new(Arc::new(Rademacher)).spiked_wigner(0.5)?;
+/// assert!(tree.free_signs()[0]);
+/// # Ok::<(), onsager_model::ModelError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Chain {
+    prior: Arc<dyn Prior>,
+    layers: Vec<(f64, Arc<dyn Activation>)>,
+    names: Option<Vec<String>>,
+}
+
+impl Chain {
+    /// Starts from the law of the latent (of the signal itself when no layer follows).
+    #[must_use]
+    pub fn new(prior: Arc<dyn Prior>) -> Self {
+        Self {
+            prior,
+            layers: Vec::new(),
+            names: None,
+        }
+    }
+
+    /// Adds a layer `x = φ(W z/√k)`; `aspect` is rows over columns of `W`.
+    #[must_use]
+    pub fn layer(mut self, aspect: f64, activation: Arc<dyn Activation>) -> Self {
+        self.layers.push((aspect, activation));
+        self
+    }
+
+    /// Names the variables, latent first, signal last, instead of `z, h1, ..., x`.
+    #[must_use]
+    pub fn names(mut self, names: Vec<String>) -> Self {
+        self.names = Some(names);
+        self
+    }
+
+    /// Observes `Y = x xᵀ/√p + √noise ξ`.
+    ///
+    /// # Errors
+    /// A noise or an aspect that is not finite and positive; names of a wrong number or repeated.
+    pub fn spiked_wigner(self, noise: f64) -> Result<Tree, ModelError> {
+        let noise = positive("noise", noise)?;
+        self.close(FactorKind::SpikedWigner { noise })
+    }
+
+    /// Observes `y = x + √noise n`.
+    ///
+    /// # Errors
+    /// As for [`Chain::spiked_wigner`].
+    pub fn denoising(self, noise: f64) -> Result<Tree, ModelError> {
+        let noise = positive("noise", noise)?;
+        self.close(FactorKind::Denoising { noise })
+    }
+
+    fn close(self, observation: FactorKind) -> Result<Tree, ModelError> {
+        let depth = self.layers.len();
+        let names = self.names.unwrap_or_else(|| default_names(depth));
+        if names.len() != depth + 1 {
+            return Err(ModelError::Names {
+                expected: depth + 1,
+                found: names.len(),
+            });
+        }
+        if let Some(twice) = names
+            .iter()
+            .enumerate()
+            .find(|(i, n)| names[..*i].contains(n))
+        {
+            return Err(ModelError::RepeatedName(twice.1.clone()));
+        }
+        for (aspect, _) in &self.layers {
+            positive("aspect", *aspect)?;
+        }
+        let size: f64 = self.layers.iter().map(|(aspect, _)| aspect).product();
+        let mut variables = vec![Variable {
+            name: names[0].clone(),
+            ratio: 1.0 / size,
+            second_moment: self.prior.second_moment(),
+            mean: self.prior.mean(),
+            is_field: false,
+        }];
+        let mut factors = vec![(FactorKind::Prior(self.prior), vec![0])];
+        for ((aspect, phi), name) in self.layers.into_iter().zip(&names[1..]) {
+            let inner = variables.len() - 1;
+            let (ratio, r) = (
+                variables[inner].ratio * aspect,
+                variables[inner].second_moment,
+            );
+            let field = Variable {
+                name: format!("field({name})"),
+                ratio,
+                second_moment: r,
+                mean: 0.0,
+                is_field: true,
+            };
+            let output = Variable {
+                name: name.clone(),
+                ratio,
+                second_moment: phi.second_moment(r),
+                mean: phi.mean(r),
+                is_field: false,
+            };
+            variables.extend([field, output]);
+            factors.push((FactorKind::Linear { aspect }, vec![inner, inner + 1]));
+            factors.push((FactorKind::Activation(phi), vec![inner + 1, inner + 2]));
+        }
+        let signal = variables.len() - 1;
+        // Rounding in the product of aspects must not make the signal's own ratio differ from 1.
+        variables[signal].ratio = 1.0;
+        if signal > 0 {
+            variables[signal - 1].ratio = 1.0;
+        }
+        factors.push((observation, vec![signal]));
+        let factors = factors
+            .into_iter()
+            .map(|(kind, on)| {
+                let names = on.iter().map(|v| variables[*v].name.clone()).collect();
+                Factor {
+                    kind,
+                    variables: on,
+                    names,
+                }
+            })
+            .collect();
+        Ok(Tree {
+            variables,
+            factors,
+            signal,
+        })
+    }
+}
+
+/// `z, h1, h2, ..., x`, or `x` alone.
+fn default_names(depth: usize) -> Vec<String> {
+    (0..=depth)
+        .map(|l| match l {
+            _ if l == depth => "x".to_string(),
+            0 => "z".to_string(),
+            _ => format!("h{l}"),
+        })
+        .collect()
+}
+
+/// Checks that a number is finite and positive.
+pub(crate) fn positive(quantity: &'static str, value: f64) -> Result<f64, ModelError> {
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(ModelError::NotPositive {
+            quantity: quantity.to_string(),
+            value,
+        })
+    }
+}

@@ -1,0 +1,317 @@
+//! Laws of independent components, seen through a Gaussian message.
+
+use std::f64::consts::LN_2;
+use std::fmt::Debug;
+
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::special::{log_add_exp, logistic};
+use crate::{Moments, Precisions, ScalarError};
+
+/// A law `P` on the line, seen through a Gaussian message `exp(-a x²/2 + b x)`.
+///
+/// A law states its log-partition and its posterior moments; overlaps, free entropies and state
+/// evolution are averages of these two and are derived elsewhere, once for all laws.
+///
+/// - **Domain**: `a >= 0` and finite, `b` finite.
+/// - **Identities** every implementation obeys: `mean = ∂A/∂b`, `variance = ∂²A/∂b²`,
+///   `mean² + variance = -2 ∂A/∂a`.
+///
+/// ```
+/// use onsager_scalar::{Prior, prior::Rademacher};
+/// let m = Rademacher.moments(1.0, 0.5);
+/// assert!((m.mean - 0.5f64.tanh()).abs() < 1e-15);
+/// ```
+pub trait Prior: Debug + Send + Sync {
+    /// Log-partition `A(a, b) = ln ∫ P(dx) exp(-a x²/2 + b x)`, in nats.
+    fn log_partition(&self, a: f64, b: f64) -> f64;
+
+    /// Posterior mean `∂A/∂b` and variance `∂²A/∂b²`.
+    fn moments(&self, a: f64, b: f64) -> Moments;
+
+    /// First moment `E x` of the law itself.
+    fn mean(&self) -> f64;
+
+    /// Second moment `E x²` of the law itself: the `ρ` of every formula.
+    fn second_moment(&self) -> f64;
+
+    /// Where the mass of the law sits: locations and widths, from which quadrature panels are
+    /// placed. A point mass has variance 0.
+    fn scales(&self) -> Vec<Scale>;
+
+    /// Draws one value.
+    fn sample(&self, rng: &mut dyn Rng) -> f64;
+
+    /// Whether `x` and `-x` have the same law.
+    fn is_even(&self) -> bool {
+        false
+    }
+
+    /// Shannon entropy in nats of a law that is purely discrete, `None` otherwise.
+    fn discrete_entropy(&self) -> Option<f64> {
+        None
+    }
+
+    /// Weight of the continuous part of the law: the dimension that noiseless data must pay for.
+    fn dimension(&self) -> f64 {
+        if self.discrete_entropy().is_some() {
+            0.0
+        } else {
+            1.0
+        }
+    }
+
+    /// Proximal map of a penalty: the mode of the posterior and its derivative with respect to
+    /// the field. `None` for laws that have no penalty of their own.
+    fn mode(&self, _a: f64, _b: f64) -> Option<Moments> {
+        None
+    }
+
+    /// Moments of a whole column; equal to [`Prior::moments`] point by point.
+    fn moments_into(&self, a: Precisions<'_>, b: &[f64], out: &mut [Moments]) {
+        for (i, (b, out)) in b.iter().zip(out).enumerate() {
+            *out = self.moments(a.at(i), *b);
+        }
+    }
+}
+
+/// Location and squared width of one part of a law.
+///
+/// ```
+/// use onsager_scalar::{Prior, prior::Rademacher};
+/// assert_eq!(Rademacher.scales()[0].mean, -1.0);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    /// Where the part sits.
+    pub mean: f64,
+    /// Its variance, 0 for a point mass.
+    pub variance: f64,
+}
+
+fn finite(quantity: &'static str, value: f64) -> Result<f64, ScalarError> {
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(ScalarError::NotFinite { quantity, value })
+    }
+}
+
+fn positive(quantity: &'static str, value: f64) -> Result<f64, ScalarError> {
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(ScalarError::NotPositive { quantity, value })
+    }
+}
+
+/// The Gaussian law `N(mean, variance)`.
+///
+/// `A(a, b) = (b²v + 2bm - am²) / (2(1 + av)) - ln(1 + av)/2`.
+///
+/// ```
+/// use onsager_scalar::{Prior, prior::Gaussian};
+/// assert_eq!(Gaussian::new(1.0, 2.0)?.second_moment(), 3.0);
+/// # Ok::<(), onsager_scalar::ScalarError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gaussian {
+    mean: f64,
+    variance: f64,
+}
+
+impl Gaussian {
+    /// # Errors
+    /// A mean that is not finite, a variance that is not finite and positive.
+    pub fn new(mean: f64, variance: f64) -> Result<Self, ScalarError> {
+        Ok(Self {
+            mean: finite("mean", mean)?,
+            variance: positive("variance", variance)?,
+        })
+    }
+
+    /// `N(0, 1)`.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self {
+            mean: 0.0,
+            variance: 1.0,
+        }
+    }
+}
+
+impl Prior for Gaussian {
+    fn log_partition(&self, a: f64, b: f64) -> f64 {
+        let (m, v) = (self.mean, self.variance);
+        (b * b * v + 2.0 * b * m - a * m * m) / (2.0 * (1.0 + a * v)) - 0.5 * (a * v).ln_1p()
+    }
+    fn moments(&self, a: f64, b: f64) -> Moments {
+        let d = 1.0 + a * self.variance;
+        Moments {
+            mean: (self.mean + b * self.variance) / d,
+            variance: self.variance / d,
+        }
+    }
+    fn mean(&self) -> f64 {
+        self.mean
+    }
+    fn second_moment(&self) -> f64 {
+        self.mean * self.mean + self.variance
+    }
+    fn scales(&self) -> Vec<Scale> {
+        vec![Scale {
+            mean: self.mean,
+            variance: self.variance,
+        }]
+    }
+    fn sample(&self, rng: &mut dyn Rng) -> f64 {
+        let z: f64 = StandardNormal.sample(rng);
+        self.mean + self.variance.sqrt() * z
+    }
+    fn is_even(&self) -> bool {
+        self.mean == 0.0
+    }
+}
+
+/// Fair signs: `±1` with probability 1/2 each; `A(a, b) = ln cosh b - a/2`.
+///
+/// ```
+/// use onsager_scalar::{Prior, prior::Rademacher};
+/// assert_eq!(Rademacher.discrete_entropy(), Some(std::f64::consts::LN_2));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rademacher;
+
+impl Prior for Rademacher {
+    fn log_partition(&self, a: f64, b: f64) -> f64 {
+        // ln cosh b, written so that neither tail overflows.
+        b.abs() + (-2.0 * b.abs()).exp().ln_1p() - LN_2 - 0.5 * a
+    }
+    fn moments(&self, _a: f64, b: f64) -> Moments {
+        // sech² from the small exponential: 1 - tanh² is exactly 0 from |b| ≈ 19 on.
+        let e = (-2.0 * b.abs()).exp();
+        Moments {
+            mean: b.tanh(),
+            variance: 4.0 * e / ((1.0 + e) * (1.0 + e)),
+        }
+    }
+    fn mean(&self) -> f64 {
+        0.0
+    }
+    fn second_moment(&self) -> f64 {
+        1.0
+    }
+    fn scales(&self) -> Vec<Scale> {
+        vec![
+            Scale {
+                mean: -1.0,
+                variance: 0.0,
+            },
+            Scale {
+                mean: 1.0,
+                variance: 0.0,
+            },
+        ]
+    }
+    fn sample(&self, rng: &mut dyn Rng) -> f64 {
+        if rng.next_u32() & 1 == 0 { -1.0 } else { 1.0 }
+    }
+    fn is_even(&self) -> bool {
+        true
+    }
+    fn discrete_entropy(&self) -> Option<f64> {
+        Some(LN_2)
+    }
+}
+
+/// Zero with probability `1 - ρ`, else `N(mean, variance)`: the spike and slab.
+///
+/// `exp A = (1 - ρ) + ρ exp A_slab` with the log-partition `A_slab` of the Gaussian part.
+///
+/// ```
+/// use onsager_scalar::{Prior, prior::GaussBernoulli};
+/// let p = GaussBernoulli::new(0.25, 0.0, 2.0)?;
+/// assert_eq!(p.second_moment(), 0.5);
+/// # Ok::<(), onsager_scalar::ScalarError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GaussBernoulli {
+    sparsity: f64,
+    slab: Gaussian,
+}
+
+impl GaussBernoulli {
+    /// `sparsity` is the probability of a nonzero, in `(0, 1]`.
+    ///
+    /// # Errors
+    /// A sparsity outside `(0, 1]`; mean and variance as for [`Gaussian::new`].
+    pub fn new(sparsity: f64, mean: f64, variance: f64) -> Result<Self, ScalarError> {
+        if !(sparsity > 0.0 && sparsity <= 1.0) {
+            return Err(ScalarError::Probability {
+                quantity: "sparsity",
+                value: sparsity,
+            });
+        }
+        Ok(Self {
+            sparsity,
+            slab: Gaussian::new(mean, variance)?,
+        })
+    }
+
+    /// Log-odds of "nonzero" in the posterior.
+    fn log_odds(&self, a: f64, b: f64) -> f64 {
+        // ln(1 - ρ) is -∞ at ρ = 1: the odds are then +∞ and the logistic is exactly 1.
+        self.sparsity.ln() - (-self.sparsity).ln_1p() + self.slab.log_partition(a, b)
+    }
+}
+
+impl Prior for GaussBernoulli {
+    fn log_partition(&self, a: f64, b: f64) -> f64 {
+        log_add_exp(
+            (-self.sparsity).ln_1p(),
+            self.sparsity.ln() + self.slab.log_partition(a, b),
+        )
+    }
+    fn moments(&self, a: f64, b: f64) -> Moments {
+        let odds = self.log_odds(a, b);
+        // Both weights from their own logistic: 1 - w would lose the small one.
+        let (w, w0) = (logistic(odds), logistic(-odds));
+        let s = self.slab.moments(a, b);
+        Moments {
+            mean: w * s.mean,
+            variance: w * (s.variance + w0 * s.mean * s.mean),
+        }
+    }
+    fn mean(&self) -> f64 {
+        self.sparsity * self.slab.mean()
+    }
+    fn second_moment(&self) -> f64 {
+        self.sparsity * self.slab.second_moment()
+    }
+    fn scales(&self) -> Vec<Scale> {
+        let mut scales = self.slab.scales();
+        if self.sparsity < 1.0 {
+            scales.push(Scale {
+                mean: 0.0,
+                variance: 0.0,
+            });
+        }
+        scales
+    }
+    fn sample(&self, rng: &mut dyn Rng) -> f64 {
+        // 53 random bits against the sparsity.
+        let u = (rng.next_u64() >> 11) as f64 * (-53f64).exp2();
+        if u < self.sparsity {
+            self.slab.sample(rng)
+        } else {
+            0.0
+        }
+    }
+    fn is_even(&self) -> bool {
+        self.slab.is_even()
+    }
+    fn dimension(&self) -> f64 {
+        self.sparsity
+    }
+}
