@@ -1,2 +1,5 @@
 #![forbid(unsafe_code)]
-//! (being built)
+//! Numerical foundations of the scalar layer.
+
+pub mod quadrature;
+pub mod special;
