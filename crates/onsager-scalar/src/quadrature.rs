@@ -50,7 +50,8 @@ pub enum QuadratureError {
 /// Integral of `f` over the panels, `order` Gauss-Legendre nodes on each.
 ///
 /// The error is the sum over panels of the distance to a rule with a quarter fewer nodes, plus
-/// `4ε ∫|f|` for rounding; it costs `order - order/4` further evaluations a panel.
+/// `4ε ∫|f|` for rounding; it costs three quarters more evaluations. A kink or a jump inside a
+/// panel can fool both rules at once: split there.
 ///
 /// - **Accuracy**: exact to rounding for a polynomial of degree `2·order - 1` on each panel.
 /// - **Errors**: [`QuadratureError::NotFinite`] at the first bad value,
@@ -78,7 +79,12 @@ pub fn integrate_all<const N: usize>(
     order: usize,
     mut f: impl FnMut(f64) -> [f64; N],
 ) -> Result<[Estimate; N], QuadratureError> {
-    let (high, low) = (Rule::new(order)?, Rule::new(order - order / 4)?);
+    let high = Rule::new(order)?;
+    // A single node has nothing to be compared with: then the error is the whole integral.
+    let low = match order - (order / 4).max(1) {
+        0 => None,
+        fewer => Some(Rule::new(fewer)?),
+    };
     let mut value = [0.0; N];
     let mut error = [0.0; N];
     for (a, b) in panels.iter() {
@@ -92,7 +98,7 @@ pub fn integrate_all<const N: usize>(
             }
         }
         let mut coarse = [0.0; N];
-        if low.len() < high.len() {
+        if let Some(low) = low {
             for (x, w) in low.on(a, b) {
                 let y = f(x);
                 for i in 0..N {
@@ -294,10 +300,6 @@ impl Rule {
             .iter()
             .map(move |&(x, w)| (middle + half * x, half * w))
     }
-
-    fn len(&self) -> usize {
-        self.pairs.len()
-    }
 }
 
 fn check(y: f64, at: f64) -> Result<(), QuadratureError> {
@@ -312,6 +314,8 @@ fn check(y: f64, at: f64) -> Result<(), QuadratureError> {
 const FIRST_PANELS: usize = 8;
 /// Halvings allowed to [`adaptive`]: a jump is then confined to `2⁻⁴⁸` of a first panel.
 const MAX_DEPTH: usize = 48;
+/// Relative error of the tabulated weights and of the cut tails of crate `quadrature`.
+const LIBRARY_WEIGHTS: f64 = 1e-13;
 
 /// Integral of `f` over `[a, b]` by double-exponential quadrature and bisection: the second
 /// route, for tests and references.
@@ -369,7 +373,7 @@ pub fn adaptive(
     };
     let mut total = Estimate {
         value: 0.0,
-        error: 4.0 * f64::EPSILON * size,
+        error: LIBRARY_WEIGHTS * size,
     };
     for (left, right) in panels.iter() {
         let whole = bisection.rule(left, right)?;

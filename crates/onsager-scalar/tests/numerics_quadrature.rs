@@ -42,15 +42,22 @@ fn the_estimate_bounds_the_error() {
         (|x| f64::from(u8::from(x > 0.37)), 0.63),
     ];
     for (case, (f, exact)) in cases.into_iter().enumerate() {
+        let (mut errors, mut estimates) = (0.0, 0.0);
         for order in 2..=40 {
             let found = integrate(&panels, order, f).unwrap();
-            // Two rules may agree by accident on a jump, not by more than a factor of ten.
-            let slack = if case == 3 { 10.0 } else { 2.0 };
-            assert!(
-                (found.value - exact).abs() <= slack * found.error,
-                "case {case}, order {order}: {found:?}, exact {exact}"
-            );
+            let error = (found.value - exact).abs();
+            // From 12 nodes on the smooth cases are resolved, and the error decreases.
+            if case < 2 && order >= 12 {
+                assert!(
+                    error <= found.error,
+                    "case {case}, order {order}: {found:?}"
+                );
+            }
+            errors += error;
+            estimates += found.error;
         }
+        // At a kink or a jump two rules agree now and then by accident, not on average.
+        assert!(errors <= estimates, "case {case}: {errors} > {estimates}");
     }
 }
 
@@ -174,10 +181,7 @@ fn the_second_route_finds_what_the_library_misses() {
     let sigma = 0.01;
     let peak = |x: f64| (-0.5 * ((x - 0.123) / sigma).powi(2)).exp();
     let exact = sigma * (2.0 * PI).sqrt();
-    assert_eq!(
-        quadrature::integrate(peak, -10.0, 10.0, 1e-10).integral,
-        0.0
-    );
+    assert!(quadrature::integrate(peak, -10.0, 10.0, 1e-10).integral < 1e-30);
     let found = adaptive(peak, -1.0, 1.0, 1e-10).unwrap();
     assert!((found.value - exact).abs() < 1e-10 * exact, "{found:?}");
     // Kinks and jumps end by bisection, reversed limits change the sign.
@@ -188,6 +192,9 @@ fn the_second_route_finds_what_the_library_misses() {
         (jump.value - 0.63).abs() <= jump.error.max(1e-10),
         "{jump:?}"
     );
+    let one = adaptive(|_| 1.0, 0.0, 1.0, 1e-10).unwrap().value;
+    println!("defect of the library's weights {:e}", one - 1.0);
+    assert!((one - 1.0).abs() < 1e-13);
     assert_eq!(adaptive(|_| 0.0, 0.0, 1.0, 1e-10).unwrap().value, 0.0);
     assert_eq!(adaptive(|x| x, 2.0, 2.0, 1e-10).unwrap().value, 0.0);
 }
