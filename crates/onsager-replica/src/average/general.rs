@@ -210,14 +210,6 @@ fn outer(
     nodes
 }
 
-fn value(p: &Piece, h: f64) -> f64 {
-    if p.slope == 0.0 {
-        p.offset
-    } else {
-        p.offset + p.slope * h
-    }
-}
-
 /// Rule for `b/√noise` at one `ω`: the teacher's Gaussians, and where the student's pieces change.
 fn inner(
     teacher: &dyn Activation,
@@ -234,8 +226,8 @@ fn inner(
             continue;
         }
         for h in [p.lower.max(low), p.upper.min(high)] {
-            from = from.min(root * value(p, h) - REACH);
-            to = to.max(root * value(p, h) + REACH);
+            from = from.min(root * p.at(h) - REACH);
+            to = to.max(root * p.at(h) + REACH);
         }
         let width = (1.0 + root * root * p.slope * p.slope * v).sqrt();
         coarse = coarse.min(COARSE * width);
@@ -243,7 +235,7 @@ fn inner(
     // Where the odds of two pieces turn: (midpoint, jump) as in the matched average.
     let mut turn = |pieces: &[Piece], scale: f64, per: f64, kink: f64| {
         for w in pieces.windows(2) {
-            let (l, r) = (value(&w[0], w[0].upper), value(&w[1], w[1].lower));
+            let (l, r) = (w[0].at(w[0].upper), w[1].at(w[1].lower));
             let width = if l == r {
                 kink
             } else {

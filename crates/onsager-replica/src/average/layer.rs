@@ -67,6 +67,9 @@ const STEP: f64 = 0.35;
 /// Longest step over a Gaussian, in standard deviations: `STEP * COARSE` = 0.7.
 const COARSE: f64 = 2.0;
 
+/// From this `b²` on, `ln Z - b²/2` would lose more than 1e-13: the likelihood is computed apart.
+const CANCELLING: f64 = 1e3;
+
 /// Values of the field `ω ~ N(0, q)` with their weights.
 fn fields(phi: &dyn Activation, q: f64, v: f64, refine: f64) -> Vec<Node> {
     if q == 0.0 {
@@ -99,14 +102,6 @@ struct Inner<'a> {
     refine: f64,
     /// Rules for the runs of pieces that were needed so far.
     rules: Vec<((usize, usize), Vec<Node>)>,
-}
-
-fn value(p: &Piece, h: f64) -> f64 {
-    if p.slope == 0.0 {
-        p.offset
-    } else {
-        p.offset + p.slope * h
-    }
 }
 
 impl<'a> Inner<'a> {
@@ -144,7 +139,7 @@ impl<'a> Inner<'a> {
             let step = STEP * COARSE / self.refine;
             let count = (REACH / step).ceil() as i32;
             for k in -count..=count {
-                let b = root * value(&p, omega) + f64::from(k) * step * sd;
+                let b = root * p.at(omega) + f64::from(k) * step * sd;
                 self.point(b, omega, weight * step * sd, sum);
             }
             return;
@@ -158,8 +153,8 @@ impl<'a> Inner<'a> {
         // Each piece puts its mass on an interval.
         let spans = |b: f64| {
             pieces[first..=last].iter().any(|p| {
-                let x = root * value(p, low.max(p.lower));
-                let y = root * value(p, high.min(p.upper));
+                let x = root * p.at(low.max(p.lower));
+                let y = root * p.at(high.min(p.upper));
                 b > x.min(y) - REACH && b < x.max(y) + REACH
             })
         };
@@ -172,7 +167,13 @@ impl<'a> Inner<'a> {
 
     fn point(&self, b: f64, omega: f64, weight: f64, sum: &mut Sums) {
         let c = self.phi.channel(self.a, self.a.sqrt() * b, omega, self.v);
-        let w = weight * (c.log_partition - 0.5 * b * b).exp() / (2.0 * PI).sqrt();
+        let log = if b * b > CANCELLING {
+            let y = b / self.a.sqrt();
+            self.phi.log_likelihood(self.a, y, omega, self.v)
+        } else {
+            c.log_partition - 0.5 * b * b
+        };
+        let w = weight * log.exp() / (2.0 * PI).sqrt();
         let values = [
             1.0,
             c.output.mean * c.output.mean,
@@ -203,22 +204,19 @@ fn mixed(pieces: &[Piece], a: f64, v: f64, refine: f64) -> Vec<Node> {
             coarse = coarse.min(COARSE * (1.0 + a * p.slope * p.slope * v).sqrt());
         }
         for h in [p.lower.max(ends.0 - reach), p.upper.min(ends.1 + reach)] {
-            from = from.min(root * value(p, h) - REACH);
-            to = to.max(root * value(p, h) + REACH);
+            from = from.min(root * p.at(h) - REACH);
+            to = to.max(root * p.at(h) + REACH);
         }
     }
     for w in pieces.windows(2) {
-        let (l, r) = (value(&w[0], w[0].upper), value(&w[1], w[1].lower));
+        let (l, r) = (w[0].at(w[0].upper), w[1].at(w[1].lower));
         // The odds of two values Δ apart turn over 1/(√a Δ); a kink only at the scale of the noise.
         let width = if l == r {
             1.0
         } else {
             1.0 / (root * (r - l).abs())
         };
-        centres.push(Centre {
-            at: root * 0.5 * (l + r),
-            width,
-        });
+        centres.push(Centre::turn(root * 0.5 * (l + r), width));
     }
     graded(&centres, coarse, centres[0].at, (from, to), STEP / refine)
 }
