@@ -57,7 +57,7 @@ impl StateEvolution {
                 return Err(refused(&format!("{factor} is out of line")));
             }
         }
-        let mut factors = averages(tree.factors())?;
+        let mut factors = averages(tree)?;
         let observation = factors
             .pop()
             .and_then(|last| last.observation().map(|o| o.at(o.noise())))
@@ -97,39 +97,16 @@ impl StateEvolution {
     /// priori; the closed recursion `M_l = ρ_l² + a_l κ_l⁴ M_{l-1}`. `None` if its law shows
     /// through at zero signal.
     pub(crate) fn susceptibility_at_zero(&self, v: usize) -> Option<f64> {
-        let mut m = 0.0;
-        for (variable, factor) in self.variables[..=v].iter().zip(&self.factors) {
-            let rho = variable.second_moment;
-            m = match factor.componentwise(rho) {
-                _ if variable.is_field => factor.aspect() * m,
-                // The field has the second moment of the variable below: see the loop's caller.
-                Some(_) => {
-                    let r = self.field_variance(variable);
-                    let phi = factor.componentwise(r)?;
-                    if phi.mean != 0.0 {
-                        return None;
-                    }
-                    rho * rho + phi.gain.powi(4) * m
-                }
-                None if variable.mean != 0.0 => return None,
-                None => rho * rho,
-            };
-        }
-        Some(m)
-    }
-
-    fn field_variance(&self, output: &Variable) -> f64 {
-        let at = self.variables.iter().position(|v| v.name == output.name);
-        at.filter(|i| *i > 0)
-            .map_or(0.0, |i| self.variables[i - 1].second_moment)
+        self.factors[..=v]
+            .iter()
+            .try_fold(0.0, |m, factor| factor.susceptibility(m))
     }
 
     /// The stretches of the chain on which fixed points are sought: the whole chain, and the part
     /// above every even layer below which nothing is known.
     pub(crate) fn stretches(&self) -> Vec<Stretch<'_>> {
         let cut = |i: &usize| {
-            let r = self.variables[i - 1].second_moment;
-            let even = self.factors[*i].componentwise(r).is_some_and(|c| c.is_even);
+            let even = self.factors[*i].componentwise().is_some_and(|c| c.is_even);
             even && self.susceptibility_at_zero(i - 1).is_some()
         };
         let above = (1..self.variables.len()).filter(cut);
@@ -253,7 +230,8 @@ impl Stretch<'_> {
             susceptibility = eliminated(r, susceptibility, &mut inner_stable);
             belief = passage.outer;
         }
-        let slope = self.chain.observation.log_noise_slope(belief.overlap);
+        let noise = at.log_noise.exp();
+        let slope = self.chain.observation.snr_slope(belief.overlap, noise) / u[n - 1].exp();
         let mut log_noise: Vec<f64> = overlap.iter().map(|d| slope * d).collect();
         log_noise[n - 1] -= 1.0;
         Ok(Linear {

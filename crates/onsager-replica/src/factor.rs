@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use onsager_model::{Factor, FactorKind};
+use onsager_model::{Factor, FactorKind, Tree};
 use onsager_scalar::{Activation, Prior, activation::Parity};
 
 use crate::ReplicaError;
@@ -30,15 +30,18 @@ pub(crate) trait FactorAverage: Debug + Send + Sync {
     /// The same map for a believed precision that differs from the true gain and noise.
     fn pass_general(&self, inner: Overlap, outer: Order) -> Result<(Order, Overlap), ReplicaError>;
 
-    /// `E ψ`, `E ψ²` of the outer variable when the inner one is Gaussian of variance `r`; with
-    /// the linear gain `κ = E[h ψ(h)]/r`. `None` where the map is not componentwise.
-    fn componentwise(&self, _r: f64) -> Option<Componentwise> {
+    /// `lim overlap/snr` of the outer variable at vanishing signal, from that of the inner one;
+    /// `None` if the law shows through without any signal.
+    fn susceptibility(&self, inner: f64) -> Option<f64>;
+
+    /// What the map does to a Gaussian field, where it is componentwise.
+    fn componentwise(&self) -> Option<Componentwise> {
         None
     }
 
-    /// Rows over columns.
-    fn aspect(&self) -> f64 {
-        1.0
+    /// Rows over columns, for weights.
+    fn aspect(&self) -> Option<f64> {
+        None
     }
 
     /// Entropy in nats of a discrete law that has no inner variable.
@@ -78,8 +81,8 @@ pub(crate) trait Observation: Debug + Send + Sync {
     /// The ratio of the message to a signal known with `overlap`, at `noise`.
     fn snr_at(&self, overlap: f64, noise: f64) -> f64;
 
-    /// `∂ ln noise/∂overlap` at fixed `snr`; at fixed overlap `∂ ln noise/∂ ln snr = -1`.
-    fn log_noise_slope(&self, overlap: f64) -> f64;
+    /// `∂ snr/∂ overlap` at fixed noise. (At fixed overlap `snr` is inverse to the noise.)
+    fn snr_slope(&self, overlap: f64, noise: f64) -> f64;
 
     /// Share of the potential: `E ln` of the observed likelihood ratio, plus `snr · overlap/2`
     /// counted once by the signal.
@@ -131,15 +134,18 @@ pub(crate) struct Response {
 }
 
 /// The averages of a list of factors, from the latent outwards.
-pub(crate) fn averages(factors: &[Factor]) -> Result<Vec<Arc<dyn FactorAverage>>, ReplicaError> {
-    factors.iter().map(average_of).collect()
+pub(crate) fn averages(tree: &Tree) -> Result<Vec<Arc<dyn FactorAverage>>, ReplicaError> {
+    tree.factors().iter().map(|f| average_of(f, tree)).collect()
 }
 
-fn average_of(factor: &Factor) -> Result<Arc<dyn FactorAverage>, ReplicaError> {
+fn average_of(factor: &Factor, tree: &Tree) -> Result<Arc<dyn FactorAverage>, ReplicaError> {
     Ok(match &factor.kind {
         FactorKind::Prior(law) => Arc::new(Latent(Arc::clone(law))),
         FactorKind::Linear { aspect } => Arc::new(Weights { aspect: *aspect }),
-        FactorKind::Activation(phi) => Arc::new(Layer(Arc::clone(phi))),
+        FactorKind::Activation(phi) => Arc::new(Layer {
+            phi: Arc::clone(phi),
+            field_variance: tree.variables()[factor.variables[0]].second_moment,
+        }),
         FactorKind::SpikedWigner { noise } => Arc::new(Observed(SpikedWigner { noise: *noise })),
         FactorKind::Denoising { noise } => Arc::new(Observed(Denoising { noise: *noise })),
         _ => return Err(ReplicaError::NotSupported(format!("factor {factor}"))),
@@ -165,7 +171,10 @@ impl FactorAverage for Latent {
     }
     fn pass_general(&self, _: Overlap, outer: Order) -> Result<(Order, Overlap), ReplicaError> {
         let found = average::prior_general(&*self.0, &*self.0, outer);
-        Ok((Order::default(), found.map_err(|e| failed("prior", e))?))
+        Ok((Order::matched(0.0), found.map_err(|e| failed("prior", e))?))
+    }
+    fn susceptibility(&self, _: f64) -> Option<f64> {
+        (self.0.mean() == 0.0).then(|| self.0.second_moment().powi(2))
     }
     fn discrete_entropy(&self) -> Option<f64> {
         self.0.discrete_entropy()
@@ -206,18 +215,25 @@ impl FactorAverage for Weights {
         };
         Ok((order, inner))
     }
-    fn aspect(&self) -> f64 {
-        self.aspect
+    fn susceptibility(&self, inner: f64) -> Option<f64> {
+        Some(self.aspect * inner)
+    }
+    fn aspect(&self) -> Option<f64> {
+        Some(self.aspect)
     }
 }
 
 /// `x = φ(h)`.
 #[derive(Debug)]
-struct Layer(Arc<dyn Activation>);
+struct Layer {
+    phi: Arc<dyn Activation>,
+    /// `E h²`.
+    field_variance: f64,
+}
 
 impl FactorAverage for Layer {
     fn pass(&self, inner: Belief, outer_snr: f64) -> Result<Passage, ReplicaError> {
-        let found = average::layer(&*self.0, outer_snr, inner.overlap, inner.mmse)
+        let found = average::layer(&*self.phi, outer_snr, inner.overlap, inner.mmse)
             .map_err(|e| failed("activation", e))?;
         Ok(Passage {
             inner_snr: found.score,
@@ -230,11 +246,9 @@ impl FactorAverage for Layer {
         })
     }
     fn pass_general(&self, inner: Overlap, outer: Order) -> Result<(Order, Overlap), ReplicaError> {
-        // The field of the truth is Gaussian with the variance that truth and estimate share.
-        let second_moment = inner.norm + inner.variance;
-        let (x, score) =
-            average::layer_general(&*self.0, &*self.0, inner, second_moment, outer)
-                .map_err(|e| failed("activation", e))?;
+        let (phi, r) = (&*self.phi, self.field_variance);
+        let (x, score) = average::layer_general(phi, phi, inner, r, outer)
+            .map_err(|e| failed("activation", e))?;
         let order = Order {
             precision: score.norm,
             gain: score.response,
@@ -242,13 +256,19 @@ impl FactorAverage for Layer {
         };
         Ok((order, x))
     }
-    fn componentwise(&self, r: f64) -> Option<Componentwise> {
+    fn susceptibility(&self, inner: f64) -> Option<f64> {
+        let (phi, r) = (&*self.phi, self.field_variance);
+        (phi.mean(r) == 0.0)
+            .then(|| phi.second_moment(r).powi(2) + phi.linear_gain(r).powi(4) * inner)
+    }
+    fn componentwise(&self) -> Option<Componentwise> {
+        let (phi, r) = (&*self.phi, self.field_variance);
         Some(Componentwise {
-            mean: self.0.mean(r),
-            gain: self.0.linear_gain(r),
-            is_even: self.0.parity() == Parity::Even,
-            is_discrete: self.0.is_discrete(),
-            is_discontinuous: self.0.is_discontinuous(),
+            mean: phi.mean(r),
+            gain: phi.linear_gain(r),
+            is_even: phi.parity() == Parity::Even,
+            is_discrete: phi.is_discrete(),
+            is_discontinuous: phi.is_discontinuous(),
         })
     }
 }
@@ -277,6 +297,9 @@ impl<O: Observation + Clone> FactorAverage for Observed<O> {
         };
         Ok((order, inner))
     }
+    fn susceptibility(&self, inner: f64) -> Option<f64> {
+        Some(inner)
+    }
     fn observation(&self) -> Option<&dyn Observation> {
         Some(&self.0)
     }
@@ -298,8 +321,8 @@ impl Observation for SpikedWigner {
     fn snr_at(&self, overlap: f64, noise: f64) -> f64 {
         overlap / noise
     }
-    fn log_noise_slope(&self, overlap: f64) -> f64 {
-        1.0 / overlap
+    fn snr_slope(&self, _: f64, noise: f64) -> f64 {
+        1.0 / noise
     }
     fn potential(&self, overlap: f64, noise: f64) -> f64 {
         overlap * overlap / (4.0 * noise)
@@ -331,7 +354,7 @@ impl Observation for Denoising {
     fn snr_at(&self, _: f64, noise: f64) -> f64 {
         1.0 / noise
     }
-    fn log_noise_slope(&self, _: f64) -> f64 {
+    fn snr_slope(&self, _: f64, _: f64) -> f64 {
         0.0
     }
     fn potential(&self, overlap: f64, noise: f64) -> f64 {
