@@ -1,7 +1,6 @@
 //! Fixed points of a chain and what they predict.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use onsager_model::{Tree, Variable};
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use crate::ReplicaError;
 use crate::chain::{StateEvolution, Stretch};
 use crate::curve::{Curve, RANGE};
-use crate::factor::{Belief, Denoising};
+use crate::factor::Belief;
 use crate::path::{Point, dot};
 
 /// All fixed points of a model, the one that message passing reaches, and the optimal one.
@@ -65,8 +64,7 @@ impl StateEvolution {
     /// All fixed points at the declared noise.
     ///
     /// ```
-    /// use std::sync::Arc;
-    /// use onsager_model::Chain;
+    ///     /// use onsager_model::Chain;
     /// use onsager_replica::StateEvolution;
     /// use onsager_scalar::prior::Gaussian;
     ///
@@ -219,13 +217,10 @@ impl StateEvolution {
             if self.variables[v].is_field || !jumps.is_some_and(|c| c.is_discontinuous) {
                 continue;
             }
-            let below = self.factors[v].componentwise().is_some_and(|c| c.is_discrete);
-            let (entropy, mut states) = if let Some(h) = self.factors[v].discrete_entropy() {
-                (h, Vec::new())
-            } else if below {
-                self.resolved(v)?
-            } else {
-                continue;
+            let (entropy, mut states) = match self.factors[v].discrete_entropy() {
+                Some(h) => (h, Vec::new()),
+                None if self.is_discrete(v) => self.resolved(v)?,
+                None => continue,
             };
             states.resize(self.variables.len(), None);
             let information = self.variables[v].ratio * entropy;
@@ -251,20 +246,6 @@ impl StateEvolution {
         let entropy = optimal.mutual_information.unwrap_or(0.0);
         Ok((entropy, states.collect()))
     }
-
-    /// The chain up to variable `v`, which is observed directly.
-    fn truncated(&self, v: usize, noise: f64) -> Self {
-        let mut variables = self.variables[..=v].to_vec();
-        let size = variables[v].ratio;
-        for variable in &mut variables {
-            variable.ratio /= size;
-        }
-        Self {
-            variables,
-            factors: self.factors[..=v].to_vec(),
-            observation: Arc::new(Denoising { noise }),
-        }
-    }
 }
 
 /// Information per coordinate of the signal as a function of its overlap, off the fixed points.
@@ -278,8 +259,7 @@ impl StateEvolution {
 /// - **Normalisation**: nats per coordinate of the signal.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use onsager_model::Chain;
+/// /// use onsager_model::Chain;
 /// use onsager_replica::information_at;
 /// use onsager_scalar::prior::Gaussian;
 ///
