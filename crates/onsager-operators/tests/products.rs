@@ -43,7 +43,10 @@ fn gamma(n: usize) -> f64 {
 fn assert_within<F: Field>(a: &DMatrix<F>, b: &DMatrix<F>, bound: &DMatrix<f64>, what: &str) {
     assert_eq!(a.shape(), b.shape(), "{what}");
     for ((&a, &b), &bound) in a.iter().zip(b).zip(bound) {
-        assert!((a - b).modulus() <= bound, "{what}: {a} and {b} differ by more than {bound:e}");
+        assert!(
+            (a - b).modulus() <= bound,
+            "{what}: {a} and {b} differ by more than {bound:e}"
+        );
     }
 }
 
@@ -66,31 +69,61 @@ fn check<F: Field>(
     let bound = absolute(matrix) * absolute(&x) * (2.0 * gamma(n));
     assert_within(&op.apply(&x).unwrap(), &(matrix * &x), &bound, &what);
     let bound = absolute(&matrix.adjoint()) * absolute(&y) * (2.0 * gamma(n));
-    assert_within(&op.apply_adjoint(&y).unwrap(), &(matrix.adjoint() * &y), &bound, &what);
+    assert_within(
+        &op.apply_adjoint(&y).unwrap(),
+        &(matrix.adjoint() * &y),
+        &bound,
+        &what,
+    );
 
     let wrong = DMatrix::<F>::zeros(matrix.ncols() + 1, 2);
     assert!(matches!(op.apply(&wrong), Err(OperatorError::Shape { .. })));
     let wrong = DMatrix::<F>::zeros(matrix.nrows() + 1, 2);
-    assert!(matches!(op.apply_adjoint(&wrong), Err(OperatorError::Shape { .. })));
+    assert!(matches!(
+        op.apply_adjoint(&wrong),
+        Err(OperatorError::Shape { .. })
+    ));
 
     let squares = matrix.map(|a| a.modulus_squared());
-    let (x, y) = (absolute(&x).column(0).into_owned(), absolute(&y).column(0).into_owned());
-    let (mut ax, mut ay) = (vec![f64::NAN; matrix.nrows()], vec![f64::NAN; matrix.ncols()]);
+    let (x, y) = (
+        absolute(&x).column(0).into_owned(),
+        absolute(&y).column(0).into_owned(),
+    );
+    let (mut ax, mut ay) = (
+        vec![f64::NAN; matrix.nrows()],
+        vec![f64::NAN; matrix.ncols()],
+    );
     let done = op.apply_squared_column(x.as_slice(), &mut ax);
     let adjoint_done = op.apply_squared_adjoint_column(y.as_slice(), &mut ay);
     if !squared {
         assert!(matches!(done, Err(OperatorError::NotSupported { .. })));
-        assert!(matches!(adjoint_done, Err(OperatorError::NotSupported { .. })));
+        assert!(matches!(
+            adjoint_done,
+            Err(OperatorError::NotSupported { .. })
+        ));
         return;
     }
     done.unwrap();
     adjoint_done.unwrap();
     let column = |v: Vec<f64>| DMatrix::from_vec(v.len(), 1, v);
     let expected = column((&squares * &x).as_slice().to_vec());
-    assert_within(&column(ax), &expected, &(&expected * (2.0 * gamma(n))), &what);
+    assert_within(
+        &column(ax),
+        &expected,
+        &(&expected * (2.0 * gamma(n))),
+        &what,
+    );
     let expected = column((squares.transpose() * &y).as_slice().to_vec());
-    assert_within(&column(ay), &expected, &(&expected * (2.0 * gamma(n))), &what);
-    assert!(op.apply_squared_column(&vec![0.0; matrix.ncols() + 1], &mut []).is_err());
+    assert_within(
+        &column(ay),
+        &expected,
+        &(&expected * (2.0 * gamma(n))),
+        &what,
+    );
+    assert!(
+        op.apply_squared_column(&vec![0.0; matrix.ncols() + 1], &mut [])
+            .is_err()
+    );
 }
 
 fn real_block(rows: usize, columns: usize) -> DMatrix<f64> {
@@ -104,15 +137,23 @@ fn dense_at_every_level_is_its_matrix() {
             let matrix = uniform(rows, columns, &mut rng(1));
             let rounded = matrix.map(|a| f64::from(a as f32));
             for level in LEVELS.into_iter().filter(|l| l.is_available()) {
-                let op = Dense::from_matrix(&matrix).unwrap().with_level(level).unwrap();
+                let op = Dense::from_matrix(&matrix)
+                    .unwrap()
+                    .with_level(level)
+                    .unwrap();
                 assert_eq!(op.level(), level);
                 assert_eq!(op.to_matrix(), matrix);
                 check(&op, &matrix, 1, true, real_block);
                 let shape = Shape::new(rows, columns);
                 let fill = |i, row: &mut [f64]| {
-                    row.iter_mut().enumerate().for_each(|(j, a)| *a = matrix[(i, j)])
+                    row.iter_mut()
+                        .enumerate()
+                        .for_each(|(j, a)| *a = matrix[(i, j)])
                 };
-                let op = DenseF32::from_rows(shape, fill).unwrap().with_level(level).unwrap();
+                let op = DenseF32::from_rows(shape, fill)
+                    .unwrap()
+                    .with_level(level)
+                    .unwrap();
                 assert_eq!(op.to_matrix(), rounded);
                 check(&op, &rounded, 1, true, real_block);
             }
@@ -126,10 +167,16 @@ fn symmetric_at_every_level_is_its_matrix() {
         let matrix = symmetric(size, &mut rng(2));
         let rounded = matrix.map(|a| f64::from(a as f32));
         for level in LEVELS.into_iter().filter(|l| l.is_available()) {
-            let op = Symmetric::from_matrix(&matrix).unwrap().with_level(level).unwrap();
+            let op = Symmetric::from_matrix(&matrix)
+                .unwrap()
+                .with_level(level)
+                .unwrap();
             assert_eq!(op.to_matrix(), matrix);
             check(&op, &matrix, 1, true, real_block);
-            let op = SymmetricF32::from_matrix(&matrix).unwrap().with_level(level).unwrap();
+            let op = SymmetricF32::from_matrix(&matrix)
+                .unwrap()
+                .with_level(level)
+                .unwrap();
             assert_eq!(op.to_matrix(), rounded);
             check(&op, &rounded, 1, true, real_block);
         }
@@ -149,30 +196,74 @@ fn complex_dense_is_its_matrix() {
 #[test]
 fn composed_operators_are_their_matrices() {
     for (m, n, k) in [(1, 1, 1), (5, 8, 3), (17, 9, 30)] {
-        let (a, b, s) =
-            (uniform(m, n, &mut rng(4)), uniform(n, k, &mut rng(5)), symmetric(m, &mut rng(6)));
-        let (da, db) = (Dense::from_matrix(&a).unwrap(), Dense::from_matrix(&b).unwrap());
+        let (a, b, s) = (
+            uniform(m, n, &mut rng(4)),
+            uniform(n, k, &mut rng(5)),
+            symmetric(m, &mut rng(6)),
+        );
+        let (da, db) = (
+            Dense::from_matrix(&a).unwrap(),
+            Dense::from_matrix(&b).unwrap(),
+        );
         let ds = Symmetric::from_matrix(&s).unwrap();
-        check(&Identity { size: m }, &DMatrix::identity(m, m), 1, true, real_block);
-        check(&Scaled { operator: &da, factor: -0.75 }, &(&a * -0.75), 1, true, real_block);
+        check(
+            &Identity { size: m },
+            &DMatrix::identity(m, m),
+            1,
+            true,
+            real_block,
+        );
+        check(
+            &Scaled {
+                operator: &da,
+                factor: -0.75,
+            },
+            &(&a * -0.75),
+            1,
+            true,
+            real_block,
+        );
         let shifted = Shifted::new(&ds, 3.0).unwrap();
-        check(&shifted, &(&s + DMatrix::identity(m, m) * 3.0), 1, false, real_block);
+        check(
+            &shifted,
+            &(&s + DMatrix::identity(m, m) * 3.0),
+            1,
+            false,
+            real_block,
+        );
         // The naive product with A B rounds |A||B||x| instead of |AB||x|: allow the ratio.
         let product = Product::new(&da, &db).unwrap();
         let slack = ((a.abs() * b.abs()).sum() / (&a * &b).abs().min()).ceil() as usize;
         check(&product, &(&a * &b), slack + 1, false, real_block);
-        let gram = Gram { operator: &da, factor: 0.5 };
-        let slack = ((a.abs() * a.abs().transpose()).sum() / (&a * a.transpose()).abs().min()).ceil();
-        check(&gram, &(&a * a.transpose() * 0.5), slack as usize + 1, false, real_block);
+        let gram = Gram {
+            operator: &da,
+            factor: 0.5,
+        };
+        let slack =
+            ((a.abs() * a.abs().transpose()).sum() / (&a * a.transpose()).abs().min()).ceil();
+        check(
+            &gram,
+            &(&a * a.transpose() * 0.5),
+            slack as usize + 1,
+            false,
+            real_block,
+        );
     }
     let a = complex(6, 4, &mut rng(7));
     let factor = Complex::new(0.5, -2.0);
-    let scaled = Scaled { operator: Dense::from_matrix(&a).unwrap(), factor };
-    check(&scaled, &(&a * factor), 2, true, |r, c| complex(r, c, &mut rng(97)));
+    let scaled = Scaled {
+        operator: Dense::from_matrix(&a).unwrap(),
+        factor,
+    };
+    check(&scaled, &(&a * factor), 2, true, |r, c| {
+        complex(r, c, &mut rng(97))
+    });
     let s = complex(6, 6, &mut rng(8));
     let shifted = Shifted::new(Dense::from_matrix(&s).unwrap(), factor).unwrap();
     let matrix = &s + DMatrix::from_diagonal_element(6, 6, factor);
-    check(&shifted, &matrix, 4, false, |r, c| complex(r, c, &mut rng(96)));
+    check(&shifted, &matrix, 4, false, |r, c| {
+        complex(r, c, &mut rng(96))
+    });
 }
 
 proptest! {
@@ -227,18 +318,27 @@ proptest! {
 
 #[test]
 fn threads_do_not_move_a_bit() {
-    let (a, s) = (uniform(301, 517, &mut rng(9)), symmetric(2900, &mut rng(10)));
+    let (a, s) = (
+        uniform(301, 517, &mut rng(9)),
+        symmetric(2900, &mut rng(10)),
+    );
     let (x, y) = (uniform(517, 2, &mut rng(11)), uniform(301, 2, &mut rng(12)));
     let z = uniform(2900, 1, &mut rng(13));
     for level in LEVELS.into_iter().filter(|l| l.is_available()) {
         let dense = Dense::from_matrix(&a).unwrap().with_level(level).unwrap();
-        let tiles = Symmetric::from_matrix(&s).unwrap().with_level(level).unwrap();
+        let tiles = Symmetric::from_matrix(&s)
+            .unwrap()
+            .with_level(level)
+            .unwrap();
         let expected = [dense.apply(&x), dense.apply_adjoint(&y), tiles.apply(&z)];
         for threads in [2, 3, 8] {
             let dense = dense.clone().with_threads(threads).unwrap();
             let tiles = tiles.clone().with_threads(threads).unwrap();
             assert_eq!(tiles.threads(), threads);
-            assert_eq!([dense.apply(&x), dense.apply_adjoint(&y), tiles.apply(&z)], expected);
+            assert_eq!(
+                [dense.apply(&x), dense.apply_adjoint(&y), tiles.apply(&z)],
+                expected
+            );
         }
     }
 }
@@ -249,11 +349,17 @@ fn vector_levels_give_the_same_bits() {
         return;
     }
     let (a, s) = (uniform(61, 203, &mut rng(14)), symmetric(523, &mut rng(15)));
-    let (x, y, z) =
-        (uniform(203, 1, &mut rng(16)), uniform(61, 1, &mut rng(17)), uniform(523, 1, &mut rng(18)));
+    let (x, y, z) = (
+        uniform(203, 1, &mut rng(16)),
+        uniform(61, 1, &mut rng(17)),
+        uniform(523, 1, &mut rng(18)),
+    );
     let products = |level| {
         let dense = Dense::from_matrix(&a).unwrap().with_level(level).unwrap();
-        let tiles = Symmetric::from_matrix(&s).unwrap().with_level(level).unwrap();
+        let tiles = Symmetric::from_matrix(&s)
+            .unwrap()
+            .with_level(level)
+            .unwrap();
         [dense.apply(&x), dense.apply_adjoint(&y), tiles.apply(&z)].map(Result::unwrap)
     };
     assert_eq!(products(Level::Avx2), products(Level::Avx512));
@@ -266,9 +372,16 @@ fn counted_counts_columns_of_each_direction() {
     op.apply(&DMatrix::zeros(6, 5)).unwrap();
     op.apply_adjoint(&DMatrix::zeros(4, 2)).unwrap();
     op.apply_column(&[1.0; 6], &mut [0.0; 4]);
-    op.apply_squared_adjoint_column(&[1.0; 4], &mut [0.0; 6]).unwrap();
+    op.apply_squared_adjoint_column(&[1.0; 4], &mut [0.0; 6])
+        .unwrap();
     assert!(op.apply(&DMatrix::zeros(7, 5)).is_err()); // refused, so not counted
-    assert_eq!(op.products(), Products { forward: 6, adjoint: 3 });
+    assert_eq!(
+        op.products(),
+        Products {
+            forward: 6,
+            adjoint: 3
+        }
+    );
     check(&op, &a, 1, true, real_block);
     let boxed: Box<dyn LinearOperator> = Box::new(op);
     check(&boxed, &a, 1, true, real_block);
@@ -283,7 +396,9 @@ fn symmetric_reads_each_lower_entry_once_from_its_filler() {
         0.0
     })
     .unwrap();
-    let expected: Vec<_> = (0..300).flat_map(|i| (0..=i).map(move |j| (i, j))).collect();
+    let expected: Vec<_> = (0..300)
+        .flat_map(|i| (0..=i).map(move |j| (i, j)))
+        .collect();
     assert_eq!(calls, expected);
     let bytes = |p: usize| Symmetric::from_fn(p, |_, _| 0.0).unwrap().bytes();
     assert_eq!(bytes(200), 200 * 200 * 8);
@@ -294,30 +409,74 @@ fn symmetric_reads_each_lower_entry_once_from_its_filler() {
 fn bad_input_is_refused_by_name() {
     let shape = Shape::new(2, 3);
     let found = Dense::new(shape, vec![0.0; 5]).unwrap_err();
-    assert_eq!(found, OperatorError::Entries { expected: 6, found: 5 });
+    assert_eq!(
+        found,
+        OperatorError::Entries {
+            expected: 6,
+            found: 5
+        }
+    );
     assert_eq!(found.to_string(), "number of entries must be 6, got 5");
     let mut entries = vec![0.0; 6];
     entries[5] = f64::INFINITY;
     let found = Dense::new(shape, entries).unwrap_err().to_string();
     assert_eq!(found, "entry (1, 2) of the matrix must be finite, got inf");
     let found = DenseF32::from_rows(shape, |_, row| row.fill(1e300));
-    assert!(matches!(found, Err(OperatorError::NotFinite { row: 0, column: 0, .. })));
+    assert!(matches!(
+        found,
+        Err(OperatorError::NotFinite {
+            row: 0,
+            column: 0,
+            ..
+        })
+    ));
     let found = SymmetricF32::from_fn(3, |i, j| if (i, j) == (2, 1) { -1e300 } else { 0.0 });
-    assert!(matches!(found, Err(OperatorError::NotFinite { row: 2, column: 1, .. })));
+    assert!(matches!(
+        found,
+        Err(OperatorError::NotFinite {
+            row: 2,
+            column: 1,
+            ..
+        })
+    ));
     let found = Symmetric::from_fn(3, |_, _| f64::NAN);
-    assert!(matches!(found, Err(OperatorError::NotFinite { row: 0, column: 0, .. })));
+    assert!(matches!(
+        found,
+        Err(OperatorError::NotFinite {
+            row: 0,
+            column: 0,
+            ..
+        })
+    ));
     let lopsided = DMatrix::from_row_slice(2, 2, &[1.0, 2.0, 3.0, 4.0]);
     let found = Symmetric::from_matrix(&lopsided).unwrap_err();
-    let expected = OperatorError::NotSymmetric { row: 1, column: 0, lower: 3.0, upper: 2.0 };
+    let expected = OperatorError::NotSymmetric {
+        row: 1,
+        column: 0,
+        lower: 3.0,
+        upper: 2.0,
+    };
     assert_eq!(found, expected);
     let wide = Dense::new(shape, vec![1.0; 6]).unwrap();
-    assert!(matches!(Symmetric::from_matrix(&wide.to_matrix()), Err(OperatorError::NotSquare { .. })));
-    assert!(matches!(Shifted::new(&wide, 1.0), Err(OperatorError::NotSquare { .. })));
-    assert!(matches!(Product::new(&wide, &wide), Err(OperatorError::Shape { .. })));
+    assert!(matches!(
+        Symmetric::from_matrix(&wide.to_matrix()),
+        Err(OperatorError::NotSquare { .. })
+    ));
+    assert!(matches!(
+        Shifted::new(&wide, 1.0),
+        Err(OperatorError::NotSquare { .. })
+    ));
+    assert!(matches!(
+        Product::new(&wide, &wide),
+        Err(OperatorError::Shape { .. })
+    ));
     let found = wide.clone().with_threads(0).unwrap_err().to_string();
     assert_eq!(found, "number of threads must be at least 1, got 0");
     let huge = Shape::new(usize::MAX, 2);
-    assert_eq!(Dense::<f64>::new(huge, vec![]).unwrap_err(), OperatorError::Memory(huge));
+    assert_eq!(
+        Dense::<f64>::new(huge, vec![]).unwrap_err(),
+        OperatorError::Memory(huge)
+    );
     let huge = 1 << 40;
     let found = Symmetric::from_fn(huge, |_, _| 0.0).unwrap_err();
     assert_eq!(found, OperatorError::Memory(Shape::square(huge)));
