@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::ReplicaError;
 use crate::chain::{LN_SNR_MAX, StateEvolution, Stretch};
+use crate::fixed_point::Frozen;
 use crate::path::{Constraint, Point, correct, distance, dot, follow};
 
 /// The fixed points of a chain as the noise of its observation varies.
@@ -21,6 +22,8 @@ pub struct Curve {
     pub folds: Vec<Fold>,
     #[serde(skip)]
     pub(crate) paths: Vec<Path>,
+    #[serde(skip)]
+    pub(crate) frozen: Vec<Frozen>,
     /// Interval of noise on which every branch is complete.
     pub range: (f64, f64),
 }
@@ -108,7 +111,8 @@ impl StateEvolution {
         for stretch in self.stretches() {
             stretch.paths(range, &mut paths)?;
         }
-        Ok(self.described(paths, range))
+        let frozen = self.frozen()?;
+        Ok(self.described(paths, frozen, range))
     }
 
     /// The noise below which zero overlap is unstable, if zero overlap is a fixed point at all.
@@ -119,7 +123,7 @@ impl StateEvolution {
         (slope > 0.0).then_some(susceptibility * slope)
     }
 
-    fn described(&self, paths: Vec<Path>, range: (f64, f64)) -> Curve {
+    fn described(&self, paths: Vec<Path>, frozen: Vec<Frozen>, range: (f64, f64)) -> Curve {
         let (mut points, mut branches, mut folds) = (Vec::new(), Vec::new(), Vec::new());
         for path in &paths {
             let stretch = path.stretch(self);
@@ -157,6 +161,7 @@ impl StateEvolution {
             branches,
             folds,
             paths,
+            frozen,
             range,
         }
     }
@@ -168,6 +173,11 @@ impl Path {
             chain,
             first: self.first,
         }
+    }
+
+    /// Whether the path leaves zero overlap towards larger noise.
+    pub(crate) fn leaves_upwards(&self) -> bool {
+        self.origin.is_some() && self.points.first().is_some_and(|p| p.slope > 0.0)
     }
 
     /// Solutions at `ln noise`, with the index of the segment each lies on.
