@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::ReplicaError;
 use crate::chain::StateEvolution;
 use crate::curve::Curve;
-use crate::fixed_point::{FixedPoint, Place};
+use crate::fixed_point::{FixedPoint, Place, least, optimal};
 
 /// The thresholds of a model in one of its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -401,21 +401,8 @@ impl StateEvolution {
     }
 }
 
-/// The least stable fixed point.
-fn least(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
-    found.iter().find(|(_, f)| f.stable).or(found.first())
-}
-
 /// The greatest fixed point on the curve or at zero overlap.
 fn greatest(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
     let mut rest = found.iter().rev();
     rest.find(|(p, _)| !matches!(p, Place::Frozen(_)))
-}
-
-/// The one of largest potential.
-fn optimal(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
-    let larger = |a: &&(Place, FixedPoint), b: &&(Place, FixedPoint)| {
-        a.1.potential.total_cmp(&b.1.potential)
-    };
-    found.iter().max_by(larger)
 }
