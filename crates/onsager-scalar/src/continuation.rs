@@ -65,9 +65,14 @@ pub struct Continuation {
     pub tolerance: f64,
     /// Largest number of points.
     pub max_points: usize,
-    /// Box `[low, high]` of each unknown; infinite ends are allowed.
+    /// Box `[low, high]` of each unknown; infinite ends are allowed. `F` is asked for values up
+    /// to a step outside, where NaN only shortens the step; central differences at the box
+    /// reach 6e-6 beyond it.
     pub bounds: Vec<(f64, f64)>,
 }
+
+/// A function of the unknowns whose turning points along the curve are wanted.
+pub type Watched<'a> = &'a dyn Fn(&[f64]) -> f64;
 
 /// A point of the curve.
 #[derive(Debug, Clone, PartialEq)]
@@ -195,7 +200,7 @@ pub fn trace(
     start: &[f64],
     direction: &[f64],
     plan: &Continuation,
-    watched: &[&dyn Fn(&[f64]) -> f64],
+    watched: &[Watched<'_>],
 ) -> Result<Curve, ContinuationError> {
     trace_observed(set, start, direction, plan, watched, |_| {
         ControlFlow::Continue(())
@@ -208,7 +213,7 @@ pub fn trace_observed(
     start: &[f64],
     direction: &[f64],
     plan: &Continuation,
-    watched: &[&dyn Fn(&[f64]) -> f64],
+    watched: &[Watched<'_>],
     mut observer: impl FnMut(&Point) -> ControlFlow<()>,
 ) -> Result<Curve, ContinuationError> {
     check(set, start, direction, plan)?;
@@ -229,34 +234,28 @@ pub fn trace_observed(
             curve.end = End::Stalled;
             break;
         };
-        let left_by = plan
-            .bounds
-            .iter()
-            .zip(&next.point.u)
-            .position(|(&(low, high), &x)| x < low || x > high);
-        if let Some(i) = left_by {
-            let (low, high) = plan.bounds[i];
-            let bound = if next.point.u[i] < low { low } else { high };
+        let mut left_by = None;
+        // Each pass shortens the step, so that the point ends inside in every coordinate.
+        while let Some((i, bound)) = crossed(&next.point.u, plan) {
             let Some((h, mut edge)) = walker.refine(&here, taken, |at| at.u[i] - bound) else {
                 curve.end = End::Stalled;
-                break;
+                return Ok(curve);
             };
             edge.point.u[i] = bound;
-            (taken, next) = (h, edge);
+            (taken, next, left_by) = (h, edge, Some(i));
         }
         for (function, psi) in watched.iter().enumerate() {
             let slope = |at: &Point| slope(psi, at);
             let (before, after) = (slope(&here.point), slope(&next.point));
             // A stationary point at the very start of a step belongs to the step before.
-            if before * after < 0.0 || (after == 0.0 && before != 0.0) {
-                if let Some((_, found)) = walker.refine(&here, taken, slope) {
-                    curve.turning_points.push(TurningPoint {
-                        function,
-                        value: psi(&found.point.u),
-                        point: found.point,
-                        maximum: before > 0.0,
-                    });
-                }
+            let turns = before * after < 0.0 || (after == 0.0 && before != 0.0);
+            if turns && let Some((_, found)) = walker.refine(&here, taken, slope) {
+                curve.turning_points.push(TurningPoint {
+                    function,
+                    value: psi(&found.point.u),
+                    point: found.point,
+                    maximum: before > 0.0,
+                });
             }
         }
         let closed = curve.points.len() > 2 && passes(&here.point, &curve.points[0], taken);
@@ -530,6 +529,18 @@ fn slope(psi: &dyn Fn(&[f64]) -> f64, at: &Point) -> f64 {
             .collect()
     };
     (psi(&moved(h)) - psi(&moved(-h))) / (2.0 * h)
+}
+
+/// A coordinate outside its bounds, with the bound it crossed.
+fn crossed(u: &[f64], plan: &Continuation) -> Option<(usize, f64)> {
+    u.iter()
+        .zip(&plan.bounds)
+        .enumerate()
+        .find_map(|(i, (&x, &(low, high)))| {
+            (x < low)
+                .then_some((i, low))
+                .or((x > high).then_some((i, high)))
+        })
 }
 
 /// Whether the step from `here` runs past `start`, in the direction the start had.

@@ -149,7 +149,7 @@ pub trait Coordinates: FixedPoint {
     fn coordinates(&self, state: &Self::State) -> Vec<f64>;
 
     /// The state with these coordinates, or `None` if there is no admissible one.
-    fn from_coordinates(&self, coordinates: &[f64]) -> Option<Self::State>;
+    fn state_at(&self, coordinates: &[f64]) -> Option<Self::State>;
 }
 
 /// Fixed point by Anderson acceleration over the last `memory` differences (2 or 3 suffice).
@@ -187,7 +187,7 @@ pub fn accelerate<M: Coordinates>(
                 .map(|(g, x)| g - x)
                 .collect();
             past.combine(&x, &f, schedule.step)
-                .and_then(|next| map.from_coordinates(&next))
+                .and_then(|next| map.state_at(&next))
                 .unwrap_or_else(|| {
                     past.forget();
                     past.last = Some((x, f));
