@@ -219,7 +219,8 @@ loops!(f32, avx512_f32, avx2_f32);
 /// `x` itself when `T` is `f64`.
 pub(crate) fn as_real<T: 'static>(x: &[T]) -> Option<&[f64]> {
     // SAFETY: T is f64, so this is the identity. Needed because the field is a type parameter
-    // and only real operators have kernels.
+    // and only real operators have kernels; the generic loop adds in sequence, so the compiler
+    // may not vectorise it.
     (TypeId::of::<T>() == TypeId::of::<f64>())
         .then(|| unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) })
 }
