@@ -62,7 +62,8 @@ pub trait Spectrum: Send + Sync {
     /// of `f` on any scale near an edge is resolved.
     ///
     /// - **Accuracy**: about 1e-14 relative to `E |f|` for `f` smooth inside the support on a
-    ///   tenth of its width; the error says so, or otherwise.
+    ///   tenth of its width, and the error says so, or otherwise; 1e-12, which it cannot see,
+    ///   where the density is derived.
     /// - **Errors**: a value of `f` that is not finite.
     fn average(&self, f: &dyn Fn(f64) -> f64) -> Result<Estimate, EnsembleError> {
         let support = self.support();

@@ -1,5 +1,6 @@
 //! Identities that every spectral law obeys, and closed forms against second routes.
 
+use std::f64::consts::PI;
 use std::sync::Arc;
 
 use nalgebra::DMatrix;
@@ -31,24 +32,38 @@ fn close(found: f64, expected: f64, tolerance: f64, what: &str) {
     );
 }
 
-/// `found` within its own error and a few roundings of the expected value.
-fn agrees(found: Estimate, expected: f64, what: &str) {
-    let tolerance = found.error + 1e-13 * expected.abs() + 1e-13;
+/// Relative error left to averages beyond their own estimate: rounding for a closed density;
+/// the derived one is smeared over 1e-13 of the support, which no quadrature can see.
+const CLOSED: f64 = 4e-14;
+const SMEARED: f64 = 1e-12;
+
+/// `found` within its own error, which must be small, and the slack.
+fn agrees(found: Estimate, expected: f64, slack: f64, what: &str) {
+    let tolerance = found.error + slack * (1.0 + expected.abs());
     close(found.value, expected, tolerance, what);
-    assert!(found.error < 1e-10 * (1.0 + expected.abs()), "{what}: error {:e}", found.error);
+    let error = found.error;
+    assert!(
+        error < 1e-10 * (1.0 + expected.abs()),
+        "{what}: error {error:e}"
+    );
 }
 
 /// Everything that holds for any law.
-fn check_spectrum(law: &dyn Spectrum) {
+fn check_spectrum(law: &dyn Spectrum, slack: f64) {
     let support = law.support();
     let (lower, upper) = (support.lower(), support.upper());
     let width = (upper - lower).max(1e-3 * upper.abs());
 
-    agrees(law.average(&|_| 1.0).unwrap(), 1.0, "mass");
+    agrees(law.average(&|_| 1.0).unwrap(), 1.0, slack, "mass");
     for k in 0..5 {
         let found = law.average(&|t| t.powi(k)).unwrap();
         let size = law.average(&|t| t.abs().powi(k)).unwrap().value;
-        close(found.value, law.moment(k as u32), found.error + 1e-13 * size, "moment");
+        close(
+            found.value,
+            law.moment(k as u32),
+            found.error + slack * size,
+            "moment",
+        );
     }
 
     // Stieltjes transform: above the support, to its left, to its right, next to an edge.
@@ -69,7 +84,7 @@ fn check_spectrum(law: &dyn Spectrum) {
             (law.average(&|t| term(t).re).unwrap(), s.re),
             (law.average(&|t| term(t).im).unwrap(), s.im),
         ] {
-            close(found.value, part, found.error + 1e-12 * scale, "stieltjes");
+            close(found.value, part, found.error + slack * scale, "stieltjes");
         }
     }
 
@@ -81,18 +96,24 @@ fn check_spectrum(law: &dyn Spectrum) {
         agrees(
             law.average(&|t| 1.0 / (1.0 + gamma * t)).unwrap(),
             law.eta(gamma).unwrap(),
+            slack,
             "eta",
         );
         let shannon = law.shannon(gamma).unwrap();
         let direct = law.average(&|t| (gamma * t).ln_1p()).unwrap();
-        let tolerance = shannon.error + direct.error + 1e-14 * direct.value.abs();
+        let tolerance = shannon.error + direct.error + slack * direct.value.abs();
         close(shannon.value, direct.value, tolerance, "shannon");
     }
     // γ V' = 1 - η, by a central difference whose error is O(h²) (|V'''| γ³ < 2) and ε/h.
     let (gamma, h) = (0.4 / upper.abs(), 1e-5);
     let v = |x: f64| law.shannon(gamma * x).unwrap().value;
     let slope = (v(1.0 + h) - v(1.0 - h)) / (2.0 * h);
-    close(slope, 1.0 - law.eta(gamma).unwrap(), h * h + 1e-15 / h, "slope of shannon");
+    close(
+        slope,
+        1.0 - law.eta(gamma).unwrap(),
+        h * h + 1e-15 / h,
+        "slope of shannon",
+    );
 
     // G(z) = -s(z): R(G) + 1/G = z and S(η - 1) = γη/(1 - η).
     let z = upper + 0.4 * width;
@@ -103,7 +124,14 @@ fn check_spectrum(law: &dyn Spectrum) {
     let gamma = 0.8 / upper.abs();
     let eta = law.eta(gamma).unwrap();
     if let Some(s) = law.s_transform(eta - 1.0) {
-        close(s / (gamma * eta / (1.0 - eta)), 1.0, 1e-13, "S-transform");
+        // A few roundings of η, seen through 1 - η.
+        let tolerance = 16.0 * f64::EPSILON / (1.0 - eta);
+        close(
+            s / (gamma * eta / (1.0 - eta)),
+            1.0,
+            tolerance,
+            "S-transform",
+        );
     }
 }
 
@@ -128,9 +156,12 @@ fn law_ref(law: &dyn Spectrum) -> &dyn Spectrum {
 #[test]
 fn marchenko_pastur_obeys_the_identities() {
     for aspect in [1e-3, 0.3, 0.999, 1.0, 1.001, 2.7, 40.0] {
-        for law in [MarchenkoPastur::rows(aspect), MarchenkoPastur::columns(aspect)] {
+        for law in [
+            MarchenkoPastur::rows(aspect),
+            MarchenkoPastur::columns(aspect),
+        ] {
             let law = law.unwrap();
-            check_spectrum(&law);
+            check_spectrum(&law, CLOSED);
             check_density(&law);
         }
     }
@@ -138,23 +169,27 @@ fn marchenko_pastur_obeys_the_identities() {
 
 #[test]
 fn semicircle_affine_and_empirical_obey_them_too() {
-    check_spectrum(&Semicircle::new(0.6).unwrap());
+    check_spectrum(&Semicircle::new(0.6).unwrap(), CLOSED);
     check_density(&Semicircle::new(0.6).unwrap());
     for (shift, scale, aspect) in [(0.36, 0.64, 3.0), (-0.5, 2.0, 0.2), (1.5, 0.1, 1.0)] {
         let inner = MarchenkoPastur::rows(aspect).unwrap();
         let law: Arc<dyn Spectrum> = Arc::new(Affine::new(shift, scale, inner).unwrap());
-        check_spectrum(&law);
+        check_spectrum(&law, CLOSED);
         check_density(&law);
     }
     let scaled = Affine::new(0.0, 3.0, MarchenkoPastur::columns(0.4).unwrap()).unwrap();
     assert!(scaled.s_transform(-0.1).is_some());
-    check_spectrum(&scaled);
-    check_spectrum(&Empirical::new(vec![0.5, -0.25, 4.0, 0.5, 1.0]).unwrap());
+    check_spectrum(&scaled, CLOSED);
+    check_spectrum(
+        &Empirical::new(vec![0.5, -0.25, 4.0, 0.5, 1.0]).unwrap(),
+        CLOSED,
+    );
 }
 
 #[test]
 fn derived_transforms_need_only_the_stieltjes_transform() {
-    check_spectrum(&Derived(Affine::new(0.2, 0.8, Semicircle::new(1.0).unwrap()).unwrap()));
+    let inner = Semicircle::new(1.0).unwrap();
+    check_spectrum(&Derived(Affine::new(0.2, 0.8, inner).unwrap()), SMEARED);
 }
 
 proptest! {
@@ -176,7 +211,7 @@ proptest! {
     /// part above the axis and `-1/z` at infinity.
     #[test]
     fn stieltjes_solves_its_quadratic(
-        ln_c in -12.0..12.0f64, ln_size in -20.0..20.0f64, angle in 1e-6..3.14159f64,
+        ln_c in -12.0..12.0f64, ln_size in -20.0..20.0f64, angle in 1e-6..(PI - 1e-6),
     ) {
         let c = ln_c.exp();
         let z = Complex64::from_polar(ln_size.exp(), angle);
@@ -199,16 +234,33 @@ fn extreme_arguments_keep_their_digits() {
     close(tiny.eta(1.0).unwrap(), 0.5, 1e-14, "point mass");
     let square = MarchenkoPastur::rows(1.0).unwrap();
     // 2/(1 + √(1 + 4γ)) → γ^-1/2 - 1/(2γ).
-    close(square.eta(1e20).unwrap() * 1e10, 1.0 - 0.5e-10, 1e-15, "hard edge");
-    close(square.shannon(1e-12).unwrap().value / 1e-12, 1.0 - 1e-12, 1e-14, "V ~ γ - γ²");
+    close(
+        square.eta(1e20).unwrap() * 1e10,
+        1.0 - 0.5e-10,
+        1e-15,
+        "hard edge",
+    );
+    close(
+        square.shannon(1e-12).unwrap().value / 1e-12,
+        1.0 - 1e-12,
+        1e-14,
+        "V ~ γ - γ²",
+    );
     let tall = MarchenkoPastur::rows(2.0).unwrap();
-    // Atom 1/2; the rest is (1/2) E 1/(γ t) with E 1/t = 1 over the bulk of mass 1/2.
-    close((tall.eta(1e6).unwrap() - 0.5) * 1e6, 0.5, 1e-6, "atom and bulk");
+    // Atom 1/2; over the bulk, also of mass 1/2, E 1/t = 1 and E 1/t² = 2.
+    // Rounding of η costs ε γ = 2e-10; the next term is smaller.
+    let bulk = (tall.eta(1e6).unwrap() - 0.5) * 1e6;
+    close(bulk, 0.5 - 0.5 * 2.0 * 1e-6, 2e-10, "atom and bulk");
     let far = tall.stieltjes((-1e-12).into()).re * 1e-12;
     close(far, 0.5, 1e-11, "pole of the atom");
     // -1/z - 1/z² - ... at infinity.
     let z = 1e9;
-    close(-tall.stieltjes(z.into()).re * z, 1.0 + 1.0 / z, 1e-15, "infinity");
+    close(
+        -tall.stieltjes(z.into()).re * z,
+        1.0 + 1.0 / z,
+        1e-15,
+        "infinity",
+    );
     let wigner = Semicircle::new(1.0).unwrap();
     close(-wigner.stieltjes(z.into()).re * z, 1.0, 1e-15, "infinity");
 }
@@ -220,7 +272,9 @@ fn eigenvalues_of_a_matrix_follow_the_law_of_the_documented_normalisation() {
     let mut state = 1u64;
     // Signs from a linear congruential generator: unit variance, no Gaussian needed.
     let w = DMatrix::from_fn(p, k, |_, _| {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         if state >> 63 == 0 { 1.0 } else { -1.0 }
     });
     let cases = [
@@ -239,8 +293,18 @@ fn eigenvalues_of_a_matrix_follow_the_law_of_the_documented_normalisation() {
             // Zero eigenvalues round to ±1e-15: inside the domain all the same.
             close(found.unwrap(), eta, tolerance, "eta of a matrix");
         }
-        close(measured.moment(1), law.moment(1), 1e-12, "mean: exact for signs");
-        close(measured.moment(2) / law.moment(2), 1.0, tolerance, "second moment");
+        close(
+            measured.moment(1),
+            law.moment(1),
+            1e-12,
+            "mean: exact for signs",
+        );
+        close(
+            measured.moment(2) / law.moment(2),
+            1.0,
+            tolerance,
+            "second moment",
+        );
     }
 }
 
@@ -257,7 +321,10 @@ fn what_is_not_a_law_is_refused() {
     assert!(Empirical::new(vec![1.0, f64::NAN]).is_err());
     let law = MarchenkoPastur::rows(1.0).unwrap();
     let error = law.eta(-0.25).unwrap_err().to_string();
-    assert_eq!(error, "gamma must keep 1 + gamma t positive on [0, 4], got -0.25");
+    assert_eq!(
+        error,
+        "gamma must keep 1 + gamma t positive on [0, 4], got -0.25"
+    );
     assert!(law.shannon(f64::NAN).is_err() && law.eta(f64::INFINITY).is_err());
     assert!(law.average(&|t| 1.0 / (t - t)).is_err());
     assert_eq!(law.r_transform(1.5), None);
