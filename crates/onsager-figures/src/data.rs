@@ -132,3 +132,50 @@ impl FashionMnist {
         &self.covariance
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn the_packaged_file_is_the_documented_one() {
+        let hash = crate::runner::hex(&Sha256::digest(FASHION_MNIST));
+        assert_eq!(hash, FASHION_MNIST_SHA256);
+        assert!(include_str!("../data/README.md").contains(FASHION_MNIST_SHA256));
+    }
+
+    #[test]
+    fn images_and_covariance_have_their_known_sums() {
+        let data = fashion_mnist().expect("packaged data");
+        let sum: u64 = data
+            .image(0)
+            .expect("an image")
+            .iter()
+            .map(|&pixel| u64::from(pixel))
+            .sum();
+        assert_eq!((sum, data.label(0)), (33456, Some(9)));
+        let extra = [2209, 6209, 8809].map(|position| data.number_of(position));
+        assert_eq!(extra, [Some(1000), Some(1001), Some(1002)]);
+        assert_eq!((data.image(1003), data.number_of(5000)), (None, None));
+
+        let sigma = data.covariance();
+        let trace: f64 = (0..PIXELS).map(|i| sigma[i * (PIXELS + 1)]).sum();
+        // Each of 784 numbers is rounded to 24 bits: the sum errs by at most 784 · 2^-24 / 2 · 784/784 · mean 1.
+        assert!(
+            (trace - 784.0).abs() <= 784.0 * 2f64.powi(-24),
+            "trace {trace}"
+        );
+        for (i, row) in sigma.chunks_exact(PIXELS).enumerate() {
+            assert!(
+                (0..i).all(|j| row[j] == sigma[j * PIXELS + i]),
+                "row {i} is not symmetric"
+            );
+            let (sum, size): (f64, f64) = row
+                .iter()
+                .fold((0.0, 0.0), |(s, a), x| (s + x, a + x.abs()));
+            assert!(sum.abs() <= size * 2f64.powi(-24), "row {i} sums to {sum}");
+        }
+    }
+}
