@@ -68,7 +68,7 @@ def solve(kinds, aspects, delta, n):
 print("# made by spiked_wigner.py: plain iteration, trapezoid rules on two grids, double precision")
 print("layers,aspects,noise,mmse,uncertainty")
 cases = [(("sign",), (1.0,)), (("sign",), (4.0,)), (("relu",), (1.0,)), (("relu",), (4.0,)),
-         (("sign", "sign"), (2.0, 1.5)), (("relu", "relu"), (2.0, 1.5)), (("relu", "sign"), (0.8, 2.0))]
+         (("relu", "relu"), (2.0, 1.5)), (("sign", "relu"), (2.0, 1.5)), (("relu", "sign"), (0.8, 2.0))]
 for kinds, aspects in cases:
     for delta in ((0.3, 0.8) if len(kinds) > 1 else (0.2, 0.5, 1.0)):
         a, b = solve(kinds, aspects, delta, 301), solve(kinds, aspects, delta, 401)

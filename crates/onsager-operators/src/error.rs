@@ -64,6 +64,9 @@ pub enum OperatorError {
         /// The cosine between `x` and `K x`.
         cosine: f64,
     },
+    /// The start of an iteration vanishes in the working inner product.
+    #[error("start must have a positive norm, got {0}")]
+    Start(f64),
     /// The entries do not fit the address space or the memory.
     #[error("matrix of shape {0} does not fit in memory")]
     Memory(Shape),

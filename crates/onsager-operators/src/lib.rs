@@ -9,6 +9,7 @@ mod symmetric;
 
 pub mod factorisations;
 mod kernels;
+pub mod lanczos;
 mod threads;
 
 pub use compose::{Counted, Gram, Identity, Product, Products, Scaled, Shifted};

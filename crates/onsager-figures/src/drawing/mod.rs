@@ -8,16 +8,23 @@
 mod axis;
 mod canvas;
 mod images;
+mod layer;
+mod page;
 mod plot;
 
 pub use axis::{Axis, Scale};
 pub use images::{Image, Images};
-pub use plot::{Band, Dash, HeatMap, Histogram, Layer, Line, Marker, Points, Rule};
+pub use layer::{Band, Dash, HeatMap, Histogram, Layer, Line, Marker, Points, Rule};
+pub use plot::Plot;
 
-/// Colours of Okabe and Ito (2008), darkest contrast first; the yellow is left out, since it vanishes on white.
+/// Colours of Okabe and Ito (2008), darkest contrast first; their yellow is left out, since it
+/// vanishes on white. The last one, [`BLACK`], is for rules and references.
 pub const PALETTE: [&str; 7] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000",
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#222222",
 ];
+
+/// Index of the neutral colour of the [`PALETTE`].
+pub const BLACK: usize = PALETTE.len() - 1;
 
 /// A grid of panels, filled row by row.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +50,7 @@ impl Picture {
 
     /// The picture as SVG; text stays text.
     pub fn svg(&self) -> String {
-        canvas::svg(&canvas::scene(self))
+        page::draw(self).svg()
     }
 
     /// The picture as PNG, two pixels for each unit of the SVG.
@@ -52,7 +59,7 @@ impl Picture {
     ///
     /// What the rasteriser says when the picture is too large.
     pub fn png(&self) -> Result<Vec<u8>, String> {
-        canvas::png(&canvas::scene(self))
+        page::draw(self).png()
     }
 }
 
@@ -74,32 +81,5 @@ impl From<Plot> for Panel {
 impl From<Images> for Panel {
     fn from(images: Images) -> Self {
         Self::Images(images)
-    }
-}
-
-/// Axes with layers, drawn in the order in which they were added.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plot {
-    title: String,
-    x: Axis,
-    y: Axis,
-    layers: Vec<Layer>,
-}
-
-impl Plot {
-    /// Empty axes under a title.
-    pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
-        Self {
-            title: title.into(),
-            x,
-            y,
-            layers: Vec::new(),
-        }
-    }
-
-    /// Adds a layer.
-    pub fn with(mut self, layer: impl Into<Layer>) -> Self {
-        self.layers.push(layer.into());
-        self
     }
 }

@@ -7,6 +7,8 @@
 #![allow(unsafe_code)]
 
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 
 use std::any::TypeId;
 
@@ -49,7 +51,7 @@ impl Level {
 
 /// The kernels of one level, which this processor has.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Kernels(Level);
+pub struct Kernels(Level);
 
 impl Kernels {
     pub(crate) fn best() -> Self {
@@ -74,7 +76,7 @@ impl Kernels {
         if x.is_empty() {
             return y.fill(0.0);
         }
-        portable::rows::<S, SQUARE>(a, x, y)
+        S::rows::<SQUARE>(self, a, x, y)
     }
 
     /// `y_j <- Σ_i a_ij g_i` for the columns `first..first + y.len()` of rows of `stride` entries.
@@ -91,7 +93,7 @@ impl Kernels {
         if y.is_empty() {
             return;
         }
-        portable::columns::<S, SQUARE>(a, stride, first, g, y)
+        S::columns::<SQUARE>(self, a, stride, first, g, y)
     }
 
     /// `y_i += Σ_j a_ij x_j` and `z_j += Σ_i a_ij g_i`, each entry read once.
@@ -108,18 +110,12 @@ impl Kernels {
         if x.is_empty() {
             return;
         }
-        portable::tile::<S, SQUARE>(a, x, y, g, z)
+        S::tile::<SQUARE>(self, a, x, y, g, z)
     }
 }
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f64 {}
-    impl Sealed for f32 {}
-}
-
 /// Precision in which entries are stored: `f64` or `f32`. Arithmetic is always in `f64`.
-pub trait Stored: sealed::Sealed + Copy + Default + Send + Sync + 'static {
+pub trait Stored: Loops + Copy + Default + Send + Sync + 'static {
     /// The stored entry, exactly.
     fn to_f64(self) -> f64;
     /// The nearest stored entry.
@@ -143,6 +139,77 @@ impl Stored for f32 {
         x as f32
     }
 }
+
+/// The loops of one stored type at each level. Unreachable from outside, which closes [`Stored`].
+pub trait Loops: Sized {
+    fn rows<const SQUARE: bool>(at: Kernels, a: &[Self], x: &[f64], y: &mut [f64]);
+    fn columns<const SQUARE: bool>(
+        at: Kernels,
+        a: &[Self],
+        stride: usize,
+        first: usize,
+        g: &[f64],
+        y: &mut [f64],
+    );
+    fn tile<const SQUARE: bool>(
+        at: Kernels,
+        a: &[Self],
+        x: &[f64],
+        y: &mut [f64],
+        g: &[f64],
+        z: &mut [f64],
+    );
+}
+
+/// Runs one loop at one level.
+macro_rules! at_level {
+    ($at:expr, $avx512:ident, $avx2:ident, $stored:ty, $loop:ident($($argument:expr),+)) => {
+        match $at.0 {
+            Level::Portable => portable::$loop::<$stored, SQUARE>($($argument),+),
+            // SAFETY: `Kernels` is only made for a level that this processor has.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { vector::$avx2::$loop::<SQUARE>($($argument),+) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { vector::$avx512::$loop::<SQUARE>($($argument),+) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("levels of another processor are refused"),
+        }
+    };
+}
+
+macro_rules! loops {
+    ($stored:ty, $avx512:ident, $avx2:ident) => {
+        impl Loops for $stored {
+            fn rows<const SQUARE: bool>(at: Kernels, a: &[Self], x: &[f64], y: &mut [f64]) {
+                at_level!(at, $avx512, $avx2, $stored, rows(a, x, y))
+            }
+            fn columns<const SQUARE: bool>(
+                at: Kernels,
+                a: &[Self],
+                stride: usize,
+                first: usize,
+                g: &[f64],
+                y: &mut [f64],
+            ) {
+                at_level!(at, $avx512, $avx2, $stored, columns(a, stride, first, g, y))
+            }
+            fn tile<const SQUARE: bool>(
+                at: Kernels,
+                a: &[Self],
+                x: &[f64],
+                y: &mut [f64],
+                g: &[f64],
+                z: &mut [f64],
+            ) {
+                at_level!(at, $avx512, $avx2, $stored, tile(a, x, y, g, z))
+            }
+        }
+    };
+}
+
+loops!(f64, avx512_f64, avx2_f64);
+loops!(f32, avx512_f32, avx2_f32);
 
 /// `x` itself when `T` is `f64`.
 pub(crate) fn as_real<T: 'static>(x: &[T]) -> Option<&[f64]> {
