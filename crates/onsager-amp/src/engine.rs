@@ -94,7 +94,10 @@ impl<F: Field> Engine<F> {
     #[must_use]
     pub fn evidence_message(&self) -> Message<F> {
         let (n, problems) = (self.graph.sizes[self.signal], self.graph.problems);
-        let edges = self.observations.iter().map(|f| self.graph.of_factor[*f][0]);
+        let edges = self
+            .observations
+            .iter()
+            .map(|f| self.graph.of_factor[*f][0]);
         edges
             .filter(|e| self.graph.edges[*e].variable == self.signal)
             .fold(Message::flat(n, problems), |all, e| {

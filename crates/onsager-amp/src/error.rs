@@ -48,7 +48,9 @@ pub enum AmpError {
         value: f64,
     },
     /// A step of the schedule reads a variable that nothing has estimated yet.
-    #[error("factor {factor} reads variable \"{variable}\" before any step of the schedule estimates it")]
+    #[error(
+        "factor {factor} reads variable \"{variable}\" before any step of the schedule estimates it"
+    )]
     Schedule {
         /// The reading factor.
         factor: String,

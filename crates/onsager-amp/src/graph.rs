@@ -96,9 +96,9 @@ impl<F: Field> Graph<F> {
 
     /// Whether every message and moment is finite.
     pub(crate) fn is_finite(&self) -> bool {
-        self.edges.iter().all(|e| {
-            e.message.is_finite() && e.posterior.as_ref().is_none_or(Posterior::is_finite)
-        })
+        self.edges
+            .iter()
+            .all(|e| e.message.is_finite() && e.posterior.as_ref().is_none_or(Posterior::is_finite))
     }
 
     /// Bytes of the messages and moments.

@@ -39,7 +39,10 @@ pub struct Spectral {
 pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
     let (y, _) = spiked(problem)?;
     let p = y.shape().rows;
-    let scaled = Scaled::new(y, 1.0 / (p as f64).sqrt());
+    let scaled = Scaled {
+        operator: y,
+        factor: 1.0 / (p as f64).sqrt(),
+    };
     let pair = top_eigenpair(&scaled, &generic(p), LanczosSettings::default())?;
     Ok(Spectral::from(pair, 1.0))
 }
@@ -54,7 +57,12 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
 pub fn lamp(problem: &Problem) -> Result<Spectral, AmpError> {
     let (y, noise) = spiked(problem)?;
     let covariance = covariance(problem)?;
-    lamp_with(y, noise, covariance.as_ref(), problem.tree.signal().second_moment)
+    lamp_with(
+        y,
+        noise,
+        covariance.as_ref(),
+        problem.tree.signal().second_moment,
+    )
 }
 
 /// [`lamp`] for any covariance `K`, given as an operator and possibly singular, of mean eigenvalue
@@ -69,7 +77,13 @@ pub fn lamp_with(
     second_moment: f64,
 ) -> Result<Spectral, AmpError> {
     let p = y.shape().rows;
-    let centred = Shifted::new(Scaled::new(y, 1.0 / (p as f64).sqrt()), -second_moment)?;
+    let centred = Shifted::new(
+        Scaled {
+            operator: y,
+            factor: 1.0 / (p as f64).sqrt(),
+        },
+        -second_moment,
+    )?;
     let settings = LanczosSettings::default();
     let pair = top_eigenpair_preconditioned(covariance, &centred, &generic(p), settings)?;
     Ok(Spectral::from(pair, 1.0 / noise))
@@ -88,7 +102,10 @@ pub fn covariance(problem: &Problem) -> Result<Arc<dyn LinearOperator>, AmpError
         let outer = factor.variables[factor.variables.len() - 1];
         let variable = &tree.variables()[outer];
         if variable.mean != 0.0 {
-            let what = format!("a linear theory around zero of \"{}\", whose mean is not zero,", variable.name);
+            let what = format!(
+                "a linear theory around zero of \"{}\", whose mean is not zero,",
+                variable.name
+            );
             return Err(AmpError::NotSupported(what));
         }
         match &factor.kind {
@@ -116,7 +133,9 @@ pub fn covariance(problem: &Problem) -> Result<Arc<dyn LinearOperator>, AmpError
     }
     match k {
         Some(k) => Ok(Arc::new(k)),
-        None => Err(AmpError::NotSupported("a signal without a prior".to_string())),
+        None => Err(AmpError::NotSupported(
+            "a signal without a prior".to_string(),
+        )),
     }
 }
 
@@ -229,7 +248,8 @@ fn spiked(problem: &Problem) -> Result<(Arc<dyn LinearOperator>, f64), AmpError>
     let signal = problem.tree.signal_index();
     let factors = problem.tree.factors().iter().enumerate();
     for (f, factor) in factors {
-        if let (FactorKind::SpikedWigner { noise }, [v]) = (&factor.kind, factor.variables.as_slice())
+        if let (FactorKind::SpikedWigner { noise }, [v]) =
+            (&factor.kind, factor.variables.as_slice())
             && *v == signal
         {
             return Ok((problem.operator(f)?.clone(), *noise));

@@ -58,7 +58,14 @@ impl Engine {
         rng: &mut dyn Rng,
     ) -> Result<(), AmpError> {
         self.remember(Memory::Independent);
-        let variables = || problem.tree.variables().iter().enumerate().filter(|(_, v)| !v.is_field);
+        let variables = || {
+            problem
+                .tree
+                .variables()
+                .iter()
+                .enumerate()
+                .filter(|(_, v)| !v.is_field)
+        };
         for (v, variable) in variables() {
             let (n, rho, mean) = (problem.sizes[v], variable.second_moment, variable.mean);
             let prior = Posterior::constant(n, problem.problems, mean, rho - mean * mean);
@@ -179,7 +186,11 @@ impl Engine {
         for f in self.observations.clone() {
             self.rules[f].remember(Memory::Stationary);
         }
-        self.set_consistent(tree.signal_index(), guess.estimate, tree.signal().second_moment);
+        self.set_consistent(
+            tree.signal_index(),
+            guess.estimate,
+            tree.signal().second_moment,
+        );
         Ok(())
     }
 

@@ -34,7 +34,8 @@ impl Rule for LinearLayer {
             let omega = below.field[(i, t)] * v;
             let (a, b) = (above.precision.at(i, t), above.field[(i, t)]);
             // A Gaussian of mean `m` and variance `w`, tilted by (a, b).
-            let tilt = |m: f64, w: f64, a: f64, b: f64| ((m + w * b) / (1.0 + a * w), w / (1.0 + a * w));
+            let tilt =
+                |m: f64, w: f64, a: f64, b: f64| ((m + w * b) / (1.0 + a * w), w / (1.0 + a * w));
             if target == 0 {
                 let through = k / (1.0 + a * s);
                 tilt(omega, v, a * k * through, b * through)
@@ -47,7 +48,9 @@ impl Rule for LinearLayer {
             let at = |i, t| moments(*target, i, t);
             let posterior = Posterior {
                 mean: nalgebra::DMatrix::from_fn(n, problems, |i, t| at(i, t).0),
-                variance: Diagonal::Each(nalgebra::DMatrix::from_fn(n, problems, |i, t| at(i, t).1)),
+                variance: Diagonal::Each(nalgebra::DMatrix::from_fn(n, problems, |i, t| {
+                    at(i, t).1
+                })),
             };
             ports.estimate(*target, posterior);
         }

@@ -75,13 +75,14 @@ fn may_freeze(tree: &Tree, f: usize) -> bool {
         return false;
     };
     let kinds = |v: usize| tree.factors_of(v).map(|g| &tree.factors()[g].kind);
-    let discrete = tree.factors_of(inner).filter(|g| *g < f).any(|g| {
-        match &tree.factors()[g].kind {
-            FactorKind::Prior(law) => law.discrete_entropy().is_some(),
-            FactorKind::Activation(phi) => phi.is_discrete(),
-            _ => false,
-        }
-    });
+    let discrete =
+        tree.factors_of(inner)
+            .filter(|g| *g < f)
+            .any(|g| match &tree.factors()[g].kind {
+                FactorKind::Prior(law) => law.discrete_entropy().is_some(),
+                FactorKind::Activation(phi) => phi.is_discrete(),
+                _ => false,
+            });
     let discontinuous =
         kinds(field).any(|k| matches!(k, FactorKind::Activation(phi) if phi.is_discontinuous()));
     discrete && discontinuous

@@ -30,7 +30,8 @@ impl Rule for Mmse {
         let mut moments = vec![Moments::default(); n * problems];
         for (t, out) in moments.chunks_mut(n).enumerate() {
             let field = &message.field.as_slice()[t * n..(t + 1) * n];
-            self.law.moments_into(message.precision.column(t), field, out);
+            self.law
+                .moments_into(message.precision.column(t), field, out);
         }
         ports.estimate(0, gather(n, problems, moments.into_iter()));
         Ok(())
@@ -39,7 +40,10 @@ impl Rule for Mmse {
     /// `Σ ln ∫ P(dx) exp(-a x²/2 + b x)`.
     fn log_partition(&self, ports: &Ports<'_>) -> Result<Vec<f64>, AmpError> {
         let m = ports.message(0);
-        let one = |i, t| self.law.log_partition(m.precision.at(i, t), m.field[(i, t)]);
+        let one = |i, t| {
+            self.law
+                .log_partition(m.precision.at(i, t), m.field[(i, t)])
+        };
         Ok(sums(m.field.nrows(), m.field.ncols(), one))
     }
 }

@@ -48,7 +48,11 @@ impl<F: Field> Rule<F> for Wigner<F> {
                 *b = b.scale(scale) - old.scale(onsager);
             }
         }
-        let precision = Diagonal::Shared((0..problems).map(|t| estimate.norm(t) / self.noise).collect());
+        let precision = Diagonal::Shared(
+            (0..problems)
+                .map(|t| estimate.norm(t) / self.noise)
+                .collect(),
+        );
         self.old = Some(v);
         ports.send(0, Message { precision, field }, None);
         Ok(())
