@@ -282,7 +282,8 @@ impl Stretch<'_> {
         let above = &self.chain.factors[self.first + 1..];
         p.at.passages.iter().zip(above).any(|(passage, factor)| {
             let jumps = factor.componentwise().is_some_and(|c| c.is_discontinuous);
-            jumps && passage.outer.mmse < KNOWN
+            // Above a known variable what is left is of the order of its floor.
+            jumps && passage.outer.mmse < 1e3 * KNOWN
         })
     }
 

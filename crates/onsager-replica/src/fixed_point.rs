@@ -1,6 +1,7 @@
 //! Fixed points of a chain and what they predict.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use onsager_model::{Tree, Variable};
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use crate::ReplicaError;
 use crate::chain::{StateEvolution, Stretch};
 use crate::curve::{Below, Curve, RANGE};
-use crate::factor::Belief;
+use crate::factor::{Belief, FactorAverage};
 use crate::path::{Point, dot};
 
 /// All fixed points of a model, the one that message passing reaches, and the optimal one.
@@ -247,15 +248,16 @@ impl StateEvolution {
         Some(self.fixed_point(&states, potential, noise, stable))
     }
 
-    /// The frozen branches: a discrete variable below a function that jumps, once known, stays
+    /// The frozen branches: a discrete variable somewhere below a function that jumps, once known, stays
     /// known at every noise, because the message it receives grows like `(mmse)^(-1/2)` while
     /// its error falls exponentially in it. The signal is then known exactly and the information
     /// is the entropy of the frozen variable given the weights.
     pub(crate) fn frozen(&self, hidden: &[Below]) -> Result<Vec<Frozen>, ReplicaError> {
         let mut found = Vec::new();
         for v in 0..self.signal() {
-            let jumps = self.factors.get(v + 2).and_then(|f| f.componentwise());
-            if self.variables[v].is_field || !jumps.is_some_and(|c| c.is_discontinuous) {
+            let jump =
+                |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_discontinuous);
+            if self.variables[v].is_field || !self.factors[v + 1..].iter().any(jump) {
                 continue;
             }
             let below = hidden.iter().find(|b| b.v == v);
