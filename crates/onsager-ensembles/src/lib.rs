@@ -1,2 +1,14 @@
 #![forbid(unsafe_code)]
-//! (being built)
+#![doc = include_str!("../README.md")]
+
+mod error;
+#[cfg(feature = "sample")]
+pub mod random;
+#[cfg(feature = "sample")]
+pub mod sample;
+
+pub use error::EnsembleError;
+#[cfg(feature = "sample")]
+pub use random::Seed;
+#[cfg(feature = "sample")]
+pub use sample::{Ensemble, Gaussian};

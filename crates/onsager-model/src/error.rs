@@ -40,6 +40,70 @@ pub enum ModelError {
         /// Sizes given.
         found: usize,
     },
+    /// Sizes that the tree does not have.
+    #[error("{variable} must have {expected} components, got {found}")]
+    Size {
+        /// Name of the variable.
+        variable: String,
+        /// The size, or the range of sizes, that fits its neighbour.
+        expected: String,
+        /// The size given.
+        found: usize,
+    },
+    /// A matrix or a vector does not fit the sizes.
+    #[error("{quantity} must have shape {expected:?}, got {found:?}")]
+    Shape {
+        /// What has the wrong shape.
+        quantity: String,
+        /// Rows and columns that fit.
+        expected: (usize, usize),
+        /// Rows and columns found.
+        found: (usize, usize),
+    },
+    /// An entry is infinite or not a number.
+    #[error("entry {index} of the {quantity} must be finite, got {value}")]
+    NotFinite {
+        /// What holds the entry.
+        quantity: String,
+        /// Where.
+        index: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// A factor lacks what it needs to be used on data.
+    #[error("{factor} needs {quantity}")]
+    Missing {
+        /// The factor, printed.
+        factor: String,
+        /// A matrix or a data vector.
+        quantity: &'static str,
+    },
+    /// A factor was given something that its kind does not hold.
+    #[error("{factor} does not take {quantity}")]
+    Unexpected {
+        /// The factor, printed.
+        factor: String,
+        /// A matrix or a data vector.
+        quantity: &'static str,
+    },
+    /// An index beyond the end.
+    #[error("the tree has {len} {quantity}, got index {index}")]
+    Index {
+        /// Factors or variables.
+        quantity: &'static str,
+        /// How many there are.
+        len: usize,
+        /// The index given.
+        index: usize,
+    },
+    /// A random matrix was refused.
+    #[cfg(feature = "sample")]
+    #[error(transparent)]
+    Ensemble(#[from] onsager_ensembles::EnsembleError),
+    /// A matrix was refused.
+    #[cfg(feature = "sample")]
+    #[error(transparent)]
+    Operator(#[from] onsager_operators::OperatorError),
     /// A number lies outside its range.
     #[error("{quantity} must be {allowed}, got {value}")]
     Range {
@@ -80,7 +144,7 @@ pub enum ModelError {
     },
     /// A key without a default is absent.
     #[error("missing key \"{0}\"")]
-    Missing(String),
+    MissingKey(String),
     /// A name of no variable of the model.
     #[error("unknown variable \"{name}\", allowed: {allowed}")]
     UnknownVariable {

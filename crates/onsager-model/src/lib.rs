@@ -8,6 +8,7 @@
 //! - [`Observation`], [`Output`]: what is seen of it.
 //! - [`FactorDeclaration`], [`Inference`]: trees that are no chains, defaults of the algorithms.
 //! - [`Tree`], [`Chain`]: the factor tree that both readings walk.
+//! - [`Instance`]: one realisation, drawn or given.
 //! - [`presets`]: models to start from.
 //!
 //! How the tree is read, by theory or by algorithm, is deliberately absent.
@@ -19,6 +20,8 @@ mod document;
 mod error;
 mod factors;
 mod inference;
+#[cfg(feature = "sample")]
+pub mod instance;
 mod law;
 mod model;
 mod observation;
@@ -36,6 +39,8 @@ pub use document::Document;
 pub use error::ModelError;
 pub use factors::{FactorDeclaration, FactorRule};
 pub use inference::{Estimator, Inference, Rule};
+#[cfg(feature = "sample")]
+pub use instance::{Instance, Teacher};
 pub use law::{Component, Law};
 pub use model::{Field, Model};
 pub use observation::{Observation, ObservationKind};

@@ -302,7 +302,7 @@ impl<'a> Table<'a> {
             } else {
                 format!("{}.{key}", self.reader.key)
             };
-            self.reader.fail(ModelError::Missing(path))
+            self.reader.fail(ModelError::MissingKey(path))
         })
     }
 
@@ -356,7 +356,7 @@ impl<'a> Table<'a> {
     /// Reads the keys of the kind that the table's tag names.
     pub(crate) fn one_of<T>(&mut self, what: &str, kinds: &Kinds<T>) -> Result<T, ModelError> {
         let Some((name, reader)) = self.kind.clone() else {
-            return Err(self.reader.fail(ModelError::Missing("kind".to_string())));
+            return Err(self.reader.fail(ModelError::MissingKey("kind".to_string())));
         };
         match kinds.iter().find(|(kind, _)| *kind == name) {
             Some((_, read)) => read(self),

@@ -327,7 +327,11 @@ fn assignments_that_make_no_sense_are_refused_and_change_nothing() {
             "1",
             "unknown variable \"y\", allowed: h1, h2, x",
         ),
-        ("signal.prior", "{ kind = ", "--set signal.prior={ kind = : "),
+        (
+            "signal.prior",
+            "{ kind = ",
+            "--set signal.prior={ kind = : ",
+        ),
         (
             "signal.prior.sparsity",
             "0.5",

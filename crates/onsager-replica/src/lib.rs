@@ -1,2 +1,4 @@
 #![forbid(unsafe_code)]
 //! (being built)
+
+pub mod average;

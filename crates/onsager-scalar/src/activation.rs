@@ -64,6 +64,15 @@ pub trait Activation: Debug + Send + Sync {
     /// The posterior of `x` and `h` at one point.
     fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel;
 
+    /// Log-likelihood `ln ∫ N(h; ω, V) exp(-a (y - φ(h))²/2) dh` of an observation `y = b/a` of
+    /// precision `a`, in nats and without the Gaussian's own norm.
+    ///
+    /// Equal to `ln Z(ay, a, ω, V) - ay²/2`, whose two terms cancel when `a` is large; functions
+    /// in closed form override it.
+    fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
+        self.channel(a, a * y, omega, v).log_partition - 0.5 * a * y * y
+    }
+
     /// `E φ(h)` for `h ~ N(0, r)`.
     fn mean(&self, r: f64) -> f64;
 
@@ -115,7 +124,9 @@ pub struct Piece {
 }
 
 impl Piece {
-    fn at(&self, h: f64) -> f64 {
+    /// The affine function at `h`; `h` may be infinite when the slope is 0.
+    #[must_use]
+    pub fn at(&self, h: f64) -> f64 {
         if self.slope == 0.0 {
             self.offset
         } else {
@@ -140,6 +151,20 @@ impl Piece {
         };
         let (hi, lo) = (below(self.upper), below(self.lower));
         [hi[0] - lo[0], hi[1] - lo[1], hi[2] - lo[2]]
+    }
+
+    /// The log-likelihood restricted to this piece, from the distance `r` to the prediction.
+    fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
+        let s = self.slope;
+        let r = y - self.offset - s * omega;
+        let d = 1.0 + a * s * s * v;
+        let gaussian = -0.5 * (a * r * r / d + d.ln());
+        let (mean, sd) = (omega + a * s * v * r / d, (v / d).sqrt());
+        match (self.lower, self.upper) {
+            (f64::NEG_INFINITY, f64::INFINITY) => gaussian,
+            (lower, f64::INFINITY) => gaussian + log_ndtr((mean - lower) / sd),
+            (_, upper) => gaussian + log_ndtr((upper - mean) / sd),
+        }
     }
 
     /// The channel restricted to this piece.
@@ -292,6 +317,12 @@ impl Activation for PiecewiseLinear {
             .map(|p| p.channel(a, b, omega, v))
             .reduce(Channel::or)
             .unwrap_or_default()
+    }
+    fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
+        self.pieces
+            .iter()
+            .map(|p| p.log_likelihood(a, y, omega, v))
+            .fold(f64::NEG_INFINITY, log_add_exp)
     }
     fn mean(&self, r: f64) -> f64 {
         self.sum(r, |p, [m0, m1, _]| p.offset * m0 + p.slope * m1)

@@ -1,0 +1,53 @@
+use thiserror::Error;
+
+/// What this crate refuses: a quantity, the range it must lie in, the value found.
+///
+/// ```
+/// # #[cfg(feature = "sample")] {
+/// use onsager_ensembles::sample::Gaussian;
+/// let error = Gaussian::new(-1.0).unwrap_err();
+/// assert_eq!(error.to_string(), "variance must be finite and not negative, got -1");
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum EnsembleError {
+    /// A quantity must be finite.
+    #[error("{quantity} must be finite, got {value}")]
+    NotFinite {
+        /// Which one.
+        quantity: &'static str,
+        /// The value found.
+        value: f64,
+    },
+    /// A quantity must be finite and positive.
+    #[error("{quantity} must be finite and positive, got {value}")]
+    NotPositive {
+        /// Which one.
+        quantity: &'static str,
+        /// The value found.
+        value: f64,
+    },
+    /// A quantity must be finite and at least 0.
+    #[error("{quantity} must be finite and not negative, got {value}")]
+    Negative {
+        /// Which one.
+        quantity: &'static str,
+        /// The value found.
+        value: f64,
+    },
+    /// A matrix could not be stored.
+    #[cfg(feature = "sample")]
+    #[error(transparent)]
+    Operator(#[from] onsager_operators::OperatorError),
+}
+
+/// Checks that a number is finite and at least 0.
+#[cfg(feature = "sample")]
+pub(crate) fn not_negative(quantity: &'static str, value: f64) -> Result<f64, EnsembleError> {
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        Err(EnsembleError::Negative { quantity, value })
+    }
+}

@@ -1,0 +1,179 @@
+//! Samplers of matrices.
+
+use onsager_operators::{
+    Dense, DenseF32, LinearOperator, OperatorError, Shape, Stored, SymmetricTiles,
+};
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use crate::EnsembleError;
+use crate::error::not_negative;
+use crate::random::RowStreams;
+
+/// A law on matrices of any shape that can be drawn.
+///
+/// ```
+/// use onsager_ensembles::{Ensemble, Gaussian, Seed};
+/// use onsager_operators::{LinearOperator, Shape};
+///
+/// let mut rng = Seed(1).stream("example", 0, 0, "weights");
+/// let w = Gaussian::standard().sample(Shape::new(3, 5), &mut rng)?;
+/// assert_eq!(w.shape(), Shape::new(3, 5));
+/// # Ok::<(), onsager_ensembles::EnsembleError>(())
+/// ```
+pub trait Ensemble {
+    /// How a realisation is stored.
+    type Operator: LinearOperator;
+
+    /// One realisation.
+    ///
+    /// # Errors
+    /// A shape that does not fit in memory, or that the ensemble does not have.
+    fn sample<R: Rng + ?Sized>(
+        &self,
+        shape: Shape,
+        rng: &mut R,
+    ) -> Result<Self::Operator, EnsembleError>;
+}
+
+/// Matrices with independent entries `N(0, variance)`, in `f64`.
+///
+/// ```
+/// # use onsager_ensembles::Gaussian;
+/// assert_eq!(Gaussian::new(0.5)?.variance(), 0.5);
+/// # Ok::<(), onsager_ensembles::EnsembleError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gaussian {
+    variance: f64,
+}
+
+impl Gaussian {
+    /// # Errors
+    /// A variance that is negative or not finite.
+    pub fn new(variance: f64) -> Result<Self, EnsembleError> {
+        let variance = not_negative("variance", variance)?;
+        Ok(Self { variance })
+    }
+
+    /// Entries of unit variance.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self { variance: 1.0 }
+    }
+
+    /// Variance of an entry.
+    #[must_use]
+    pub fn variance(self) -> f64 {
+        self.variance
+    }
+}
+
+impl Ensemble for Gaussian {
+    type Operator = Dense;
+
+    fn sample<R: Rng + ?Sized>(&self, shape: Shape, rng: &mut R) -> Result<Dense, EnsembleError> {
+        gaussian(shape, self.variance, rng)
+    }
+}
+
+/// Matrix of the given shape with independent entries `N(0, variance)`.
+///
+/// Row `i` comes from its own stream ([`RowStreams`]), so the matrix does not depend on the
+/// order in which rows are filled.
+///
+/// - **Errors**: a variance that is negative or not finite; a shape that does not fit in memory.
+pub fn gaussian<R: Rng + ?Sized>(
+    shape: Shape,
+    variance: f64,
+    rng: &mut R,
+) -> Result<Dense, EnsembleError> {
+    Ok(Dense::from_rows(shape, gaussian_rows(variance, rng)?)?)
+}
+
+/// [`gaussian`], each entry rounded to `f32`; the rounded matrix is the matrix.
+///
+/// - **Errors**: as [`gaussian`], and a variance so large that an entry overflows `f32`.
+pub fn gaussian_f32<R: Rng + ?Sized>(
+    shape: Shape,
+    variance: f64,
+    rng: &mut R,
+) -> Result<DenseF32, EnsembleError> {
+    Ok(DenseF32::from_rows(shape, gaussian_rows(variance, rng)?)?)
+}
+
+/// Writes row `i`, entries `N(0, variance)`.
+fn gaussian_rows<R: Rng + ?Sized>(
+    variance: f64,
+    rng: &mut R,
+) -> Result<impl FnMut(usize, &mut [f64]), EnsembleError> {
+    let sd = not_negative("variance", variance)?.sqrt();
+    let streams = RowStreams::new(rng);
+    Ok(move |i, row: &mut [f64]| {
+        let mut stream = streams.row(i);
+        for a in row {
+            *a = sd * normal(&mut stream);
+        }
+    })
+}
+
+/// Spiked Wigner matrix `Y = x xᵀ/√p + √noise ξ` for a signal `x` of length `p`.
+///
+/// `ξ` is drawn from the Gaussian orthogonal ensemble: symmetric, entries independent on and
+/// below the diagonal, `N(0, 1)` off the diagonal and `N(0, 2)` on it. (The diagonal carries a
+/// share `1/p` of the information, so its variance changes nothing at leading order; 2 makes
+/// the law invariant under rotations.) `√noise ξ/√p` has spectral radius `2√noise`.
+///
+/// Rows come from their own streams and go straight into half storage, in `f64` or `f32`; no
+/// `p x p` temporary is made.
+///
+/// - **Errors**: a signal entry that is not finite, a noise that is negative or not finite, a
+///   matrix that does not fit in memory or in the range of the storage.
+///
+/// ```
+/// use onsager_ensembles::{Seed, sample::spiked_wigner};
+/// use onsager_operators::Symmetric;
+///
+/// let mut rng = Seed(1).stream("example", 0, 0, "noise");
+/// let y: Symmetric = spiked_wigner(&[1.0, -1.0, 2.0, 0.0], 0.0, &mut rng)?;
+/// assert_eq!((y.entry(0, 2), y.entry(2, 1)), (1.0, -1.0)); // x_i x_j/√4
+/// # Ok::<(), onsager_ensembles::EnsembleError>(())
+/// ```
+pub fn spiked_wigner<S: Stored>(
+    signal: &[f64],
+    noise: f64,
+    rng: &mut (impl Rng + ?Sized),
+) -> Result<SymmetricTiles<S>, EnsembleError> {
+    let sd = not_negative("noise", noise)?.sqrt();
+    if let Some(&value) = signal.iter().find(|x| !x.is_finite()) {
+        let quantity = "signal";
+        return Err(EnsembleError::NotFinite { quantity, value });
+    }
+    let streams = RowStreams::new(rng);
+    let scale = (signal.len() as f64).sqrt();
+    let fill = |i: usize, row: &mut [f64]| {
+        let mut stream = streams.row(i);
+        for (j, y) in row.iter_mut().enumerate() {
+            let xi = normal(&mut stream) * if i == j { 2f64.sqrt() } else { 1.0 };
+            *y = signal[i] * signal[j] / scale + sd * xi;
+        }
+    };
+    SymmetricTiles::from_rows(signal.len(), fill).map_err(|e: OperatorError| e.into())
+}
+
+/// `y = x + √noise n`, `n` independent standard normal.
+///
+/// - **Errors**: a noise that is negative or not finite.
+pub fn noisy<R: Rng + ?Sized>(
+    signal: &[f64],
+    noise: f64,
+    rng: &mut R,
+) -> Result<Vec<f64>, EnsembleError> {
+    let sd = not_negative("noise", noise)?.sqrt();
+    Ok(signal.iter().map(|x| x + sd * normal(rng)).collect())
+}
+
+/// One standard normal variate.
+fn normal<R: Rng + ?Sized>(rng: &mut R) -> f64 {
+    StandardNormal.sample(rng)
+}

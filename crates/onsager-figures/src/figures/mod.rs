@@ -1,0 +1,1 @@
+//! One file for each figure; `common.rs` for what they share.

@@ -1,0 +1,19 @@
+use crate::{Figure, FigureError};
+
+/// Every figure of the report, in reading order. One line adds an entry.
+pub const REGISTRY: &[&dyn Figure] = &[];
+
+/// The figure of this identifier among `registry`.
+pub fn find<'a>(registry: &[&'a dyn Figure], id: &str) -> Result<&'a dyn Figure, FigureError> {
+    registry
+        .iter()
+        .copied()
+        .find(|figure| figure.id() == id)
+        .ok_or_else(|| {
+            let known: Vec<_> = registry.iter().map(|figure| figure.id()).collect();
+            FigureError::UnknownFigure {
+                found: id.to_owned(),
+                known: known.join(", "),
+            }
+        })
+}

@@ -1,0 +1,75 @@
+//! The reference: plain Rust, no fused multiply-add, the same tree of eight lanes.
+
+use super::Stored;
+
+/// Lanes of every sum along a row, at every level.
+pub(super) const LANES: usize = 8;
+
+/// `((l0 + l4) + (l2 + l6)) + ((l1 + l5) + (l3 + l7))`, the tree of the vector levels.
+fn sum(l: [f64; LANES]) -> f64 {
+    ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
+}
+
+fn entry<S: Stored, const SQUARE: bool>(a: S) -> f64 {
+    let a = a.to_f64();
+    if SQUARE { a * a } else { a }
+}
+
+pub(super) fn rows<S: Stored, const SQUARE: bool>(a: &[S], x: &[f64], y: &mut [f64]) {
+    let (x8, x1) = x.as_chunks::<LANES>();
+    for (row, y) in a.chunks_exact(x.len()).zip(y) {
+        let (row8, row1) = row.as_chunks::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for (a, x) in row8.iter().zip(x8) {
+            for l in 0..LANES {
+                lanes[l] += entry::<S, SQUARE>(a[l]) * x[l];
+            }
+        }
+        let tail = row1.iter().zip(x1);
+        *y = tail.fold(sum(lanes), |s, (&a, x)| s + entry::<S, SQUARE>(a) * x);
+    }
+}
+
+pub(super) fn columns<S: Stored, const SQUARE: bool>(
+    a: &[S],
+    stride: usize,
+    first: usize,
+    g: &[f64],
+    y: &mut [f64],
+) {
+    y.fill(0.0);
+    for (row, g) in a.chunks_exact(stride).zip(g) {
+        for (&a, y) in row[first..first + y.len()].iter().zip(y.iter_mut()) {
+            *y += entry::<S, SQUARE>(a) * g;
+        }
+    }
+}
+
+pub(super) fn tile<S: Stored, const SQUARE: bool>(
+    a: &[S],
+    x: &[f64],
+    y: &mut [f64],
+    g: &[f64],
+    z: &mut [f64],
+) {
+    for ((row, y), g) in a.chunks_exact(x.len()).zip(y).zip(g) {
+        let (row8, row1) = row.as_chunks::<LANES>();
+        let (x8, x1) = x.as_chunks::<LANES>();
+        let (z8, z1) = z.as_chunks_mut::<LANES>();
+        let mut lanes = [0.0; LANES];
+        for ((a, x), z) in row8.iter().zip(x8).zip(z8) {
+            for l in 0..LANES {
+                let a = entry::<S, SQUARE>(a[l]);
+                lanes[l] += a * x[l];
+                z[l] += a * g;
+            }
+        }
+        let mut dot = sum(lanes);
+        for ((&a, x), z) in row1.iter().zip(x1).zip(z1) {
+            let a = entry::<S, SQUARE>(a);
+            dot += a * x;
+            *z += a * g;
+        }
+        *y += dot;
+    }
+}

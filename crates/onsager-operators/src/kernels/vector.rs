@@ -1,0 +1,326 @@
+//! The same loops on vector registers: several rows share each load of the vectors.
+//!
+//! The compiler's own vectorisation of the portable loops is bound by arithmetic at about half
+//! of the memory bandwidth; these loops are bound by memory. Loads and stores take references to
+//! eight entries, so bounds are checked by the types and only those few lines are `unsafe`.
+
+/// The kernels for one instruction set and one stored type; `$rows` rows are taken at once.
+macro_rules! kernels {
+    ($name:ident, $lanes:ident, $features:literal, $stored:ty, $load:ident, $rows:literal) => {
+        pub(super) mod $name {
+            use super::$lanes::{fma, read, splat, square, sum, write, zero, $load as load};
+            use std::array::from_fn;
+
+            #[target_feature(enable = $features)]
+            pub(in crate::kernels) fn rows<const SQUARE: bool>(
+                a: &[$stored],
+                x: &[f64],
+                y: &mut [f64],
+            ) {
+                let (y, y_rest) = y.as_chunks_mut::<$rows>();
+                let (a, a_rest) = a.split_at($rows * y.len() * x.len());
+                for (a, y) in a.chunks_exact($rows * x.len()).zip(y) {
+                    dots::<$rows, SQUARE>(a, x, y);
+                }
+                let (y, _) = y_rest.as_chunks_mut::<1>();
+                for (a, y) in a_rest.chunks_exact(x.len()).zip(y) {
+                    dots::<1, SQUARE>(a, x, y);
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(in crate::kernels) fn columns<const SQUARE: bool>(
+                a: &[$stored],
+                stride: usize,
+                first: usize,
+                g: &[f64],
+                y: &mut [f64],
+            ) {
+                y.fill(0.0);
+                let (g, g_rest) = g.as_chunks::<$rows>();
+                let (a, a_rest) = a.split_at($rows * g.len() * stride);
+                for (a, g) in a.chunks_exact($rows * stride).zip(g) {
+                    combine::<$rows, SQUARE>(a, stride, first, g, y);
+                }
+                let (g, _) = g_rest.as_chunks::<1>();
+                for (a, g) in a_rest.chunks_exact(stride).zip(g) {
+                    combine::<1, SQUARE>(a, stride, first, g, y);
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(in crate::kernels) fn tile<const SQUARE: bool>(
+                a: &[$stored],
+                x: &[f64],
+                y: &mut [f64],
+                g: &[f64],
+                z: &mut [f64],
+            ) {
+                let (g, g_rest) = g.as_chunks::<$rows>();
+                let (y, y_rest) = y.as_chunks_mut::<$rows>();
+                let (a, a_rest) = a.split_at($rows * g.len() * x.len());
+                for ((a, y), g) in a.chunks_exact($rows * x.len()).zip(y).zip(g) {
+                    both::<$rows, SQUARE>(a, x, y, g, z);
+                }
+                let (g, y) = (g_rest.as_chunks::<1>().0, y_rest.as_chunks_mut::<1>().0);
+                for ((a, y), g) in a_rest.chunks_exact(x.len()).zip(y).zip(g) {
+                    both::<1, SQUARE>(a, x, y, g, z);
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn dots<const R: usize, const SQUARE: bool>(
+                a: &[$stored],
+                x: &[f64],
+                y: &mut [f64; R],
+            ) {
+                let (x8, x1) = x.as_chunks::<8>();
+                let row: [&[$stored]; R] = from_fn(|r| &a[r * x.len()..(r + 1) * x.len()]);
+                let row8: [&[[$stored; 8]]; R] =
+                    from_fn(|r| &row[r].as_chunks::<8>().0[..x8.len()]);
+                let mut dot = [zero(); R];
+                for (c, x) in x8.iter().enumerate() {
+                    let x = read(x);
+                    for r in 0..R {
+                        let v = load(&row8[r][c]);
+                        dot[r] = fma(if SQUARE { square(v) } else { v }, x, dot[r]);
+                    }
+                }
+                for r in 0..R {
+                    y[r] = sum(dot[r]);
+                    for (&v, &x) in row[r][8 * x8.len()..].iter().zip(x1) {
+                        y[r] = entry::<SQUARE>(v).mul_add(x, y[r]);
+                    }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn combine<const R: usize, const SQUARE: bool>(
+                a: &[$stored],
+                stride: usize,
+                first: usize,
+                g: &[f64; R],
+                y: &mut [f64],
+            ) {
+                let width = y.len();
+                let (y8, y1) = y.as_chunks_mut::<8>();
+                let row: [&[$stored]; R] = from_fn(|r| &a[r * stride + first..][..width]);
+                let row8: [&[[$stored; 8]]; R] =
+                    from_fn(|r| &row[r].as_chunks::<8>().0[..y8.len()]);
+                let mut factor = [zero(); R];
+                for r in 0..R {
+                    factor[r] = splat(g[r]);
+                }
+                let chunks = y8.len();
+                for (c, y) in y8.iter_mut().enumerate() {
+                    let mut t = read(y);
+                    for r in 0..R {
+                        let v = load(&row8[r][c]);
+                        t = fma(if SQUARE { square(v) } else { v }, factor[r], t);
+                    }
+                    write(t, y);
+                }
+                for (c, y) in y1.iter_mut().enumerate() {
+                    for r in 0..R {
+                        *y = entry::<SQUARE>(row[r][8 * chunks + c]).mul_add(g[r], *y);
+                    }
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn both<const R: usize, const SQUARE: bool>(
+                a: &[$stored],
+                x: &[f64],
+                y: &mut [f64; R],
+                g: &[f64; R],
+                z: &mut [f64],
+            ) {
+                let width = x.len();
+                let (x8, x1) = x.as_chunks::<8>();
+                let (z8, z1) = z.as_chunks_mut::<8>();
+                let row: [&[$stored]; R] = from_fn(|r| &a[r * width..(r + 1) * width]);
+                let row8: [&[[$stored; 8]]; R] =
+                    from_fn(|r| &row[r].as_chunks::<8>().0[..x8.len()]);
+                let mut factor = [zero(); R];
+                for r in 0..R {
+                    factor[r] = splat(g[r]);
+                }
+                let mut dot = [zero(); R];
+                for (c, (x, z)) in x8.iter().zip(z8).enumerate() {
+                    let x = read(x);
+                    let mut t = read(z);
+                    for r in 0..R {
+                        let v = load(&row8[r][c]);
+                        let v = if SQUARE { square(v) } else { v };
+                        dot[r] = fma(v, x, dot[r]);
+                        t = fma(v, factor[r], t);
+                    }
+                    write(t, z);
+                }
+                for r in 0..R {
+                    let mut total = sum(dot[r]);
+                    let tail = row[r][8 * x8.len()..].iter().zip(x1).zip(z1.iter_mut());
+                    for ((&v, &x), z) in tail {
+                        let v = entry::<SQUARE>(v);
+                        total = v.mul_add(x, total);
+                        *z = v.mul_add(g[r], *z);
+                    }
+                    y[r] += total;
+                }
+            }
+
+            fn entry<const SQUARE: bool>(v: $stored) -> f64 {
+                let v = f64::from(v);
+                if SQUARE { v * v } else { v }
+            }
+        }
+    };
+}
+
+kernels!(avx512_f64, avx512, "avx512f", f64, read, 8);
+kernels!(avx512_f32, avx512, "avx512f", f32, read_f32, 8);
+// Sixteen registers hold the sums of four rows in two halves, their factors and the vectors.
+kernels!(avx2_f64, avx2, "avx2,fma", f64, read, 4);
+kernels!(avx2_f32, avx2, "avx2,fma", f32, read_f32, 4);
+
+/// Eight lanes in one register.
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn zero() -> __m512d {
+        _mm512_setzero_pd()
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn splat(x: f64) -> __m512d {
+        _mm512_set1_pd(x)
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn read(x: &[f64; 8]) -> __m512d {
+        // SAFETY: the reference covers the 64 bytes read; unaligned loads ask for nothing more.
+        unsafe { _mm512_loadu_pd(x.as_ptr()) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn read_f32(x: &[f32; 8]) -> __m512d {
+        // SAFETY: the reference covers the 32 bytes read; unaligned loads ask for nothing more.
+        _mm512_cvtps_pd(unsafe { _mm256_loadu_ps(x.as_ptr()) })
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn write(v: __m512d, x: &mut [f64; 8]) {
+        // SAFETY: the exclusive reference covers the 64 bytes written.
+        unsafe { _mm512_storeu_pd(x.as_mut_ptr(), v) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn square(v: __m512d) -> __m512d {
+        _mm512_mul_pd(v, v)
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn fma(a: __m512d, b: __m512d, c: __m512d) -> __m512d {
+        _mm512_fmadd_pd(a, b, c)
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) fn sum(v: __m512d) -> f64 {
+        super::sum_halves(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd::<1>(v))
+    }
+}
+
+/// Eight lanes in two registers.
+mod avx2 {
+    use std::arch::x86_64::*;
+
+    type Pair = (__m256d, __m256d);
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn zero() -> Pair {
+        splat(0.0)
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn splat(x: f64) -> Pair {
+        (_mm256_set1_pd(x), _mm256_set1_pd(x))
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn read(x: &[f64; 8]) -> Pair {
+        // SAFETY: the reference covers the 64 bytes of the two unaligned loads.
+        unsafe {
+            (
+                _mm256_loadu_pd(x.as_ptr()),
+                _mm256_loadu_pd(x.as_ptr().add(4)),
+            )
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn read_f32(x: &[f32; 8]) -> Pair {
+        // SAFETY: the reference covers the 32 bytes of the two unaligned loads.
+        let (low, high) = unsafe { (_mm_loadu_ps(x.as_ptr()), _mm_loadu_ps(x.as_ptr().add(4))) };
+        (_mm256_cvtps_pd(low), _mm256_cvtps_pd(high))
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn write(v: Pair, x: &mut [f64; 8]) {
+        // SAFETY: the exclusive reference covers the 64 bytes of the two unaligned stores.
+        unsafe {
+            _mm256_storeu_pd(x.as_mut_ptr(), v.0);
+            _mm256_storeu_pd(x.as_mut_ptr().add(4), v.1);
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn square(v: Pair) -> Pair {
+        (_mm256_mul_pd(v.0, v.0), _mm256_mul_pd(v.1, v.1))
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn fma(a: Pair, b: Pair, c: Pair) -> Pair {
+        (
+            _mm256_fmadd_pd(a.0, b.0, c.0),
+            _mm256_fmadd_pd(a.1, b.1, c.1),
+        )
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn sum(v: Pair) -> f64 {
+        super::sum_halves(v.0, v.1)
+    }
+}
+
+/// The tree of the portable level: lanes at distance 4, then 2, then 1.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn sum_halves(low: std::arch::x86_64::__m256d, high: std::arch::x86_64::__m256d) -> f64 {
+    use std::arch::x86_64::*;
+    let four = _mm256_add_pd(low, high);
+    let two = _mm_add_pd(
+        _mm256_castpd256_pd128(four),
+        _mm256_extractf128_pd::<1>(four),
+    );
+    _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two))
+}

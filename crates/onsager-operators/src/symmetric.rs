@@ -1,0 +1,287 @@
+//! Symmetric matrices, half of them stored, each stored entry read once per product.
+
+use nalgebra::DMatrix;
+
+use crate::kernels::{self, Kernels, Stored};
+use crate::operator::{check_columns, check_square};
+use crate::threads::{PARTS, Threads};
+use crate::{Level, LinearOperator, OperatorError, Shape};
+
+/// A real symmetric matrix stored in `f64`.
+pub type Symmetric = SymmetricTiles<f64>;
+
+/// A real symmetric matrix stored in `f32`; the rounded matrix *is* the matrix, and arithmetic
+/// stays in `f64`.
+pub type SymmetricF32 = SymmetricTiles<f32>;
+
+/// A real symmetric matrix, its lower triangle stored as square tiles.
+///
+/// Each tile below the diagonal serves both its rows and its columns in one read; tiles on the
+/// diagonal are stored in full, so `p` rows hold `p (p + 256) / 2` entries at most.
+#[derive(Clone, Debug)]
+pub struct SymmetricTiles<S: Stored> {
+    size: usize,
+    entries: Vec<S>,
+    kernels: Kernels,
+    threads: Threads,
+}
+
+/// Rows and columns of a tile: the pieces of four vectors that a tile touches (8 kB) stay in the
+/// first-level cache, and its rows are long enough to be streamed.
+const TILE: usize = 256;
+
+impl<S: Stored> SymmetricTiles<S> {
+    /// The symmetric matrix whose rows `fill(i, row)` writes in order, up to the diagonal:
+    /// `row[j]` is entry `(i, j)` for `j = 0, ..., i`, and starts as zero.
+    ///
+    /// Nothing larger than the stored tiles is allocated.
+    ///
+    /// - **Errors**: [`OperatorError::NotFinite`] on an entry that is not finite in the stored
+    ///   precision, [`OperatorError::Memory`].
+    pub fn from_rows(
+        size: usize,
+        mut fill: impl FnMut(usize, &mut [f64]),
+    ) -> Result<Self, OperatorError> {
+        let mut entries = reserve(size)?;
+        let mut row = vec![0.0; size];
+        for first in (0..size).step_by(TILE) {
+            let height = TILE.min(size - first);
+            let start = entries.len();
+            entries.resize(start + height * (first + height), S::default());
+            let band = &mut entries[start..];
+            for i in first..first + height {
+                let row = &mut row[..=i];
+                row.fill(0.0);
+                fill(i, row);
+                write_row(band, first, height, i, row)?;
+            }
+        }
+        Ok(Self {
+            size,
+            entries,
+            kernels: Kernels::best(),
+            threads: Threads::default(),
+        })
+    }
+
+    /// The symmetric matrix with entries `entry(i, j)`, called once for each `j <= i`, by rows.
+    ///
+    /// - **Errors**: as [`from_rows`](Self::from_rows).
+    pub fn from_fn(
+        size: usize,
+        mut entry: impl FnMut(usize, usize) -> f64,
+    ) -> Result<Self, OperatorError> {
+        Self::from_rows(size, |i, row| {
+            row.iter_mut()
+                .enumerate()
+                .for_each(|(j, a)| *a = entry(i, j))
+        })
+    }
+
+    /// The same matrix, from full storage.
+    ///
+    /// - **Errors**: [`OperatorError::NotSquare`]; [`OperatorError::NotSymmetric`] unless it
+    ///   equals its transpose exactly; as [`from_rows`](Self::from_rows).
+    pub fn from_matrix(matrix: &DMatrix<f64>) -> Result<Self, OperatorError> {
+        let size = check_square(
+            "symmetric matrix",
+            Shape::new(matrix.nrows(), matrix.ncols()),
+        )?;
+        let built = Self::from_fn(size, |i, j| matrix[(i, j)])?;
+        for column in 0..size {
+            for row in column + 1..size {
+                let (lower, upper) = (matrix[(row, column)], matrix[(column, row)]);
+                if lower != upper {
+                    return Err(OperatorError::NotSymmetric {
+                        row,
+                        column,
+                        lower,
+                        upper,
+                    });
+                }
+            }
+        }
+        Ok(built)
+    }
+
+    /// Entry `(i, j)` as stored.
+    ///
+    /// # Panics
+    ///
+    /// When an index is not below the size.
+    pub fn entry(&self, i: usize, j: usize) -> f64 {
+        let (i, j) = (i.max(j), i.min(j));
+        assert!(
+            i < self.size,
+            "entry ({i}, {j}) of a symmetric matrix of size {}",
+            self.size
+        );
+        let first = i - i % TILE;
+        let height = TILE.min(self.size - first);
+        let at = band_start(first) + place(first, height, i, j);
+        self.entries[at].to_f64()
+    }
+
+    /// The same matrix in full storage.
+    pub fn to_matrix(&self) -> DMatrix<f64> {
+        DMatrix::from_fn(self.size, self.size, |i, j| self.entry(i, j))
+    }
+
+    /// Uses up to `threads` threads inside each product; the bits do not change.
+    ///
+    /// - **Errors**: [`OperatorError::Setting`] for 0, [`OperatorError::Threads`].
+    pub fn with_threads(mut self, threads: usize) -> Result<Self, OperatorError> {
+        self.threads = Threads::new(threads)?;
+        Ok(self)
+    }
+
+    /// Forces the level of the kernels.
+    ///
+    /// - **Errors**: [`OperatorError::LevelUnavailable`].
+    pub fn with_level(mut self, level: Level) -> Result<Self, OperatorError> {
+        self.kernels = Kernels::at(level)?;
+        Ok(self)
+    }
+
+    /// The level that products run at.
+    pub fn level(&self) -> Level {
+        self.kernels.level()
+    }
+
+    /// The number of threads inside each product.
+    pub fn threads(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// `y <- A x`, or with squared entries. Each part owns a partial `y`, added in part order.
+    fn product<const SQUARE: bool>(&self, x: &[f64], y: &mut [f64]) {
+        assert_eq!((x.len(), y.len()), (self.size, self.size));
+        y.fill(0.0);
+        let bands = self.size.div_ceil(TILE);
+        let parts = PARTS.min(bands);
+        if parts <= 1 {
+            return self.part::<SQUARE>(0..bands, x, y);
+        }
+        let mut partial = vec![0.0; parts * self.size];
+        self.threads
+            .each(partial.chunks_mut(self.size).enumerate(), |(part, y)| {
+                // Bands are dealt to and fro, because they grow: equal shares for every part.
+                let mine = (0..bands).filter(|band| {
+                    let (round, seat) = (band / parts, band % parts);
+                    part == if round % 2 == 0 {
+                        seat
+                    } else {
+                        parts - 1 - seat
+                    }
+                });
+                self.part::<SQUARE>(mine, x, y)
+            });
+        for part in partial.chunks(self.size) {
+            y.iter_mut().zip(part).for_each(|(y, part)| *y += part);
+        }
+    }
+
+    /// `y +=` the share of these bands of tiles.
+    fn part<const SQUARE: bool>(
+        &self,
+        bands: impl Iterator<Item = usize>,
+        x: &[f64],
+        y: &mut [f64],
+    ) {
+        let mut dots = [0.0; TILE];
+        for first in bands.map(|band| band * TILE) {
+            let height = TILE.min(self.size - first);
+            let rows = first..first + height;
+            let band = &self.entries[band_start(first)..][..height * (first + height)];
+            let (left, diagonal) = band.split_at(height * first);
+            let dots = &mut dots[..height];
+            self.kernels
+                .rows::<S, SQUARE>(diagonal, &x[rows.clone()], dots);
+            for (j, tile) in left.chunks_exact(height * TILE).enumerate() {
+                let columns = j * TILE..(j + 1) * TILE;
+                let (x_rows, x_columns) = (&x[rows.clone()], &x[columns.clone()]);
+                self.kernels
+                    .tile::<S, SQUARE>(tile, x_columns, dots, x_rows, &mut y[columns]);
+            }
+            y[rows].iter_mut().zip(dots).for_each(|(y, dot)| *y += *dot);
+        }
+    }
+}
+
+impl<S: Stored> LinearOperator for SymmetricTiles<S> {
+    fn shape(&self) -> Shape {
+        Shape::square(self.size)
+    }
+
+    fn apply_column(&self, x: &[f64], y: &mut [f64]) {
+        self.product::<false>(x, y)
+    }
+
+    fn apply_adjoint_column(&self, x: &[f64], y: &mut [f64]) {
+        self.product::<false>(x, y)
+    }
+
+    fn bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<S>()
+    }
+
+    fn apply_squared_column(&self, x: &[f64], y: &mut [f64]) -> Result<(), OperatorError> {
+        check_columns(self.shape(), x, y)?;
+        self.product::<true>(x, y);
+        Ok(())
+    }
+
+    fn apply_squared_adjoint_column(&self, x: &[f64], y: &mut [f64]) -> Result<(), OperatorError> {
+        self.apply_squared_column(x, y)
+    }
+}
+
+/// Where the band of rows `first..first + TILE` starts: all bands above it are full.
+fn band_start(first: usize) -> usize {
+    first * (first + TILE) / 2
+}
+
+/// Where entry `(i, j)` lies in its band of `height` rows: tiles from left to right, each
+/// `height` rows of `TILE` entries, the diagonal one `height` rows of `height`.
+fn place(first: usize, height: usize, i: usize, j: usize) -> usize {
+    let tile = j - j % TILE;
+    let width = if tile == first { height } else { TILE };
+    tile * height + (i - first) * width + (j - tile)
+}
+
+/// Writes row `i`, entries `0..=i`, into its band and mirrors what lies in the diagonal tile.
+fn write_row<S: Stored>(
+    band: &mut [S],
+    first: usize,
+    height: usize,
+    i: usize,
+    row: &[f64],
+) -> Result<(), OperatorError> {
+    for (j, &value) in row.iter().enumerate() {
+        let a = S::nearest(value);
+        if !a.to_f64().is_finite() {
+            let quantity = "symmetric matrix";
+            return Err(OperatorError::NotFinite {
+                quantity,
+                row: i,
+                column: j,
+                value,
+            });
+        }
+        band[place(first, height, i, j)] = a;
+        if j >= first {
+            band[place(first, height, j, i)] = a;
+        }
+    }
+    Ok(())
+}
+
+/// Room for all tiles.
+fn reserve<S: Stored>(size: usize) -> Result<Vec<S>, OperatorError> {
+    let first = size - size % TILE;
+    let height = size - first;
+    let rows = Shape::square(size);
+    rows.entries()?; // nothing below overflows if this does not
+    kernels::reserve(Shape::new(1, band_start(first) + height * (first + height)))
+        .map_err(|_| OperatorError::Memory(rows))
+}

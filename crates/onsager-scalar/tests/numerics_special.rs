@@ -1,0 +1,131 @@
+//! Special functions against 25-digit tables made with mpmath.
+
+use onsager_scalar::special::*;
+
+fn table(name: &str) -> Vec<Vec<f64>> {
+    let path = format!(
+        "{}/../../tests/reference/scalar_{name}.csv",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let text = std::fs::read_to_string(&path).unwrap();
+    let rows: Vec<Vec<f64>> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .skip(1)
+        .map(|line| line.split(',').map(|word| word.parse().unwrap()).collect())
+        .collect();
+    assert!(rows.len() > 400, "{path} has only {} rows", rows.len());
+    rows
+}
+
+/// Largest error in ulp of column `column`, with the place where it occurs.
+fn worst(name: &str, column: usize, f: impl Fn(f64) -> f64) -> (f64, f64) {
+    let mut worst = (0.0, f64::NAN);
+    for row in table(name) {
+        let (x, exact) = (row[0], row[column]);
+        let found = f(x);
+        assert!(found.is_finite(), "{name}({x}) = {found}");
+        // Below the normal range the last place no longer shrinks.
+        let ulp = f64::EPSILON * exact.abs().max(f64::MIN_POSITIVE);
+        let error = (found - exact).abs() / ulp;
+        if error > worst.0 {
+            worst = (error, x);
+        }
+    }
+    println!("{name} column {column}: {:.2} ulp at {}", worst.0, worst.1);
+    worst
+}
+
+fn check(name: &str, column: usize, bound: f64, f: impl Fn(f64) -> f64) {
+    let (error, x) = worst(name, column, f);
+    assert!(
+        error <= bound,
+        "{name}, column {column}: {error} ulp at {x}"
+    );
+}
+
+#[test]
+fn normal_distribution() {
+    check("ndtr", 1, 4.0, ndtr);
+    check("log_ndtr", 1, 4.0, log_ndtr);
+}
+
+#[test]
+fn truncated_normal() {
+    check("truncated_normal", 1, 4.0, inverse_mills);
+    check("truncated_normal", 2, 4.0, |u| mills_defect(u).mean);
+    check("truncated_normal", 3, 4.0, |u| mills_defect(u).variance);
+}
+
+#[test]
+fn logistic_family() {
+    check("logistic", 1, 4.0, log1p_exp);
+    check("logistic", 2, 4.0, logistic);
+    check("logistic", 3, 4.0, log_cosh);
+    check("logistic", 4, 4.0, sech2);
+}
+
+#[test]
+fn limits_at_infinity() {
+    let inf = f64::INFINITY;
+    assert_eq!((ndtr(-inf), ndtr(inf)), (0.0, 1.0));
+    assert_eq!((log_ndtr(-inf), log_ndtr(inf)), (-inf, 0.0));
+    assert_eq!((inverse_mills(-inf), inverse_mills(inf)), (inf, 0.0));
+    let (low, high) = (mills_defect(-inf), mills_defect(inf));
+    assert_eq!((low.mean, low.variance), (0.0, 0.0));
+    assert_eq!((high.mean, high.variance), (inf, 1.0));
+    assert_eq!((log1p_exp(-inf), log1p_exp(inf)), (0.0, inf));
+    assert_eq!((logistic(-inf), logistic(inf)), (0.0, 1.0));
+    assert_eq!((log_cosh(-inf), sech2(-inf)), (inf, 0.0));
+    assert_eq!(log_add_exp(-inf, -inf), -inf);
+    assert_eq!(log_add_exp(inf, inf), inf);
+    assert_eq!(log_add_exp(-inf, 1.5), 1.5);
+    assert_eq!(log_add_exp(inf, -inf), inf);
+}
+
+#[test]
+fn nan_propagates() {
+    let nan = f64::NAN;
+    for f in [
+        ndtr,
+        log_ndtr,
+        inverse_mills,
+        normal_density,
+        log1p_exp,
+        logistic,
+        log_cosh,
+        sech2,
+    ] {
+        assert!(f(nan).is_nan());
+    }
+    assert!(mills_defect(nan).mean.is_nan());
+    assert!(mills_defect(nan).variance.is_nan());
+    assert!(log_add_exp(nan, 0.0).is_nan() && log_add_exp(0.0, nan).is_nan());
+}
+
+/// `R' = -R (u + R)` and `(ln Φ)' = R` tie the functions together between table points.
+#[test]
+fn truncated_moments_are_derivatives_of_log_ndtr() {
+    let h = 1e-4;
+    for k in -400..400 {
+        let u = 0.05 * f64::from(k) + 0.013;
+        let slope = (mills_defect(u + h).mean - mills_defect(u - h).mean) / (2.0 * h);
+        // Third derivative below 2, rounding 1e-16 max(1, u)/h.
+        let bound = h * h + 2e-16 * u.abs().max(1.0) / h;
+        let moments = mills_defect(u);
+        assert!((slope - moments.variance).abs() < bound, "u = {u}");
+        let relative = (inverse_mills(u) + u - moments.mean) / inverse_mills(u).max(u.abs());
+        assert!(relative.abs() < 8.0 * f64::EPSILON, "u = {u}");
+    }
+}
+
+#[test]
+fn log_add_exp_is_symmetric_and_exact_on_integers() {
+    for (a, b) in [(0.0, 0.0), (1.0, -3.0), (-700.0, -701.0), (800.0, 799.0)] {
+        let sum = log_add_exp(a, b);
+        assert_eq!(sum, log_add_exp(b, a));
+        let (high, low): (f64, f64) = (f64::max(a, b), f64::min(a, b));
+        let direct = high + (1.0 + (low - high).exp()).ln();
+        assert!((sum - direct).abs() <= 2.0 * f64::EPSILON * high.abs().max(1.0));
+    }
+}

@@ -1,0 +1,155 @@
+"""High-precision tables for the scalar special functions (needs mpmath).
+
+    python3 scalar_tables.py tables    writes scalar_*.csv next to this file
+    python3 scalar_tables.py rust      prints the coefficients compiled into special.rs
+
+Arguments are doubles, printed so that they read back exactly; values carry 25 digits and
+are computed with 80, so that the cancellations of the definitions cost nothing.
+"""
+import os
+import sys
+from mpmath import mp, mpf, erfc, sqrt, exp, log, log1p, cosh, pi, nstr, cos
+
+mp.dps = 80
+C, PIECES, DEGREE = 4, 16, 10
+
+
+def ndtr(x):
+    return erfc(-x / sqrt(mpf(2))) / 2
+
+
+def hazard(t):
+    """phi(t) / Phi(-t)."""
+    return exp(-t * t / 2) / sqrt(2 * pi) / ndtr(-t)
+
+
+def truncated(u):
+    r = hazard(-u)
+    return u + r, 1 - r * (u + r)
+
+
+def coefficients(k):
+    """Monomial coefficients, on piece k, of mean (t + C) and variance (t + C)^2."""
+    n = DEGREE + 1
+    nodes = [cos(pi * (2 * i + 1) / (2 * n)) for i in range(n)]
+    scaled = []
+    for s in nodes:
+        y = (k + (s + 1) / 2) / PIECES
+        t = C * (1 - y) / y
+        mean, variance = truncated(-t)
+        scaled.append((mean * (t + C), variance * (t + C) ** 2))
+    chebyshev = [[mpf(1)], [mpf(0), mpf(1)]]
+    for j in range(2, n):
+        a = [mpf(0)] + [2 * c for c in chebyshev[-1]]
+        for i, c in enumerate(chebyshev[-2]):
+            a[i] -= c
+        chebyshev.append(a)
+    out = []
+    for which in (0, 1):
+        total = [mpf(0)] * n
+        for j in range(n):
+            c = mpf(2) / n * sum(
+                scaled[i][which] * cos(pi * j * (2 * i + 1) / (2 * n)) for i in range(n)
+            )
+            if j == 0:
+                c /= 2
+            for i, w in enumerate(chebyshev[j]):
+                total[i] += c * w
+        out.append(total)
+    return out
+
+
+def rust():
+    pieces = [coefficients(k) for k in range(PIECES)]
+    for name, which in (("MEAN", 0), ("VARIANCE", 1)):
+        print(f"#[rustfmt::skip]\nconst {name}: [[f64; {DEGREE + 1}]; {PIECES}] = [")
+        for piece in pieces:
+            numbers = [f"{float(c)!r}" for c in piece[which]]
+            print("    [" + ", ".join(numbers[:4]) + ",")
+            print("     " + ", ".join(numbers[4:8]) + ",")
+            print("     " + ", ".join(numbers[8:]) + "],")
+        print("];")
+
+
+def line(extreme):
+    """Doubles over the whole line: dense around 0, geometric towards both ends."""
+    grid = [0.0]
+    grid += [0.0625 * k + 0.0009 * (k % 7) for k in range(1, 161)]
+    grid += [10.0 * (extreme / 10.0) ** (k / 60.0) for k in range(1, 61)]
+    grid += [10.0 ** (-k / 2.0) * 0.73 for k in range(2, 41)]
+    return sorted({s * x for x in grid for s in (1.0, -1.0)})
+
+
+def write(name, columns, rows, note):
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"scalar_{name}.csv")
+    with open(path, "w", newline="\n") as out:
+        out.write("# made by scalar_tables.py: mpmath, 80 digits of working precision, 25 printed\n")
+        out.write(f"# {note}\n")
+        out.write(columns + "\n")
+        for row in rows:
+            out.write(",".join([repr(row[0])] + [nstr(v, 25, strip_zeros=False) for v in row[1:]]) + "\n")
+
+
+def tables():
+    tail = line(1e9)
+    moderate = line(36.0)
+    rows = []
+    for x in tail:
+        # Phi by its continued tail ratio where exp(-x^2/2) leaves every range.
+        z = mpf(x)
+        if x < -60:
+            value = -z * z / 2 - log(sqrt(2 * pi)) - log(-z + truncated_mean_far(-z))
+        elif x > 60:
+            continue
+        else:
+            value = log(ndtr(z)) if x < 0 else log1p(-ndtr(-z))
+        rows.append((x, value))
+    write("log_ndtr", "x,log_ndtr", rows, "ln Phi(x); below -60 through ln(phi/R), R by continued fraction")
+    write("ndtr", "x,ndtr", [(x, ndtr(mpf(x))) for x in moderate], "Phi(x)")
+    rows = []
+    for x in tail:
+        z = mpf(x)
+        if x > 36:
+            continue
+        if x < -60:
+            mean = truncated_mean_far(-z)
+            rows.append((x, -z + mean, mean, truncated_variance_far(-z)))
+        else:
+            mean, variance = truncated(z)
+            rows.append((x, hazard(-z), mean, variance))
+    write(
+        "truncated_normal",
+        "u,inverse_mills,mean,variance",
+        rows,
+        "R = phi/Phi, u + R, 1 - R (u + R); below -60 by continued fraction",
+    )
+    write(
+        "logistic",
+        "x,softplus,logistic,log_cosh,sech2",
+        [(x, log1p(exp(mpf(x))), 1 / (1 + exp(-mpf(x))), log(cosh(mpf(x))), 1 / cosh(mpf(x)) ** 2) for x in line(350.0)],
+        "ln(1 + e^x), 1/(1 + e^-x), ln cosh x, 1/cosh^2 x",
+    )
+
+
+def fraction(t, first, terms=400):
+    """K = t + first/(t + (first + 1)/(t + ...))."""
+    k = t
+    for j in range(terms, first - 1, -1):
+        k = t + j / k
+    return k
+
+
+def truncated_mean_far(t):
+    return 1 / fraction(t, 2)
+
+
+def truncated_variance_far(t):
+    mp.dps += 60
+    mean = 1 / fraction(t, 2)
+    value = 1 - (t + mean) * mean
+    mp.dps -= 60
+    return value
+
+
+if __name__ == "__main__":
+    {"tables": tables, "rust": rust}[sys.argv[1]]()
