@@ -2,3 +2,14 @@
 //! (being built)
 
 pub mod average;
+mod chain;
+mod curve;
+mod error;
+mod factor;
+mod fixed_point;
+mod path;
+
+pub use chain::StateEvolution;
+pub use curve::{Branch, Curve, CurvePoint, Fold};
+pub use error::ReplicaError;
+pub use fixed_point::{FixedPoint, Prediction, VariableState, information_at};
