@@ -96,14 +96,15 @@ impl Kernels {
         S::columns::<SQUARE>(self, a, stride, first, g, y)
     }
 
-    /// `y_i += Σ_j a_ij x_j` and `z_j += Σ_i a_ij g_i`, each entry read once.
+    /// `y_i += Σ_j a_ij x_j` and `z_j += Σ_i a_ij g_i`, each entry read once. The blocks of
+    /// eight rows and eight columns lie row after row, so that memory is read in one stream.
     pub(crate) fn tile<S: Stored, const SQUARE: bool>(
         self,
-        a: &[S],
-        x: &[f64],
-        y: &mut [f64],
-        g: &[f64],
-        z: &mut [f64],
+        a: &[Block<S>],
+        x: &[[f64; 8]],
+        y: &mut [[f64; 8]],
+        g: &[[f64; 8]],
+        z: &mut [[f64; 8]],
     ) {
         assert_eq!(a.len(), x.len() * y.len());
         assert!(x.len() == z.len() && y.len() == g.len());
@@ -113,6 +114,9 @@ impl Kernels {
         S::tile::<SQUARE>(self, a, x, y, g, z)
     }
 }
+
+/// Eight rows of eight columns.
+pub(crate) type Block<S> = [[S; 8]; 8];
 
 /// Precision in which entries are stored: `f64` or `f32`. Arithmetic is always in `f64`.
 pub trait Stored: Loops + Copy + Default + Send + Sync + 'static {
@@ -153,11 +157,11 @@ pub trait Loops: Sized {
     );
     fn tile<const SQUARE: bool>(
         at: Kernels,
-        a: &[Self],
-        x: &[f64],
-        y: &mut [f64],
-        g: &[f64],
-        z: &mut [f64],
+        a: &[Block<Self>],
+        x: &[[f64; 8]],
+        y: &mut [[f64; 8]],
+        g: &[[f64; 8]],
+        z: &mut [[f64; 8]],
     );
 }
 
@@ -196,11 +200,11 @@ macro_rules! loops {
             }
             fn tile<const SQUARE: bool>(
                 at: Kernels,
-                a: &[Self],
-                x: &[f64],
-                y: &mut [f64],
-                g: &[f64],
-                z: &mut [f64],
+                a: &[Block<Self>],
+                x: &[[f64; 8]],
+                y: &mut [[f64; 8]],
+                g: &[[f64; 8]],
+                z: &mut [[f64; 8]],
             ) {
                 at_level!(at, $avx512, $avx2, $stored, tile(a, x, y, g, z))
             }

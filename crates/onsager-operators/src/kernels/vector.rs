@@ -9,6 +9,7 @@ macro_rules! kernels {
     ($name:ident, $lanes:ident, $features:literal, $stored:ty, $load:ident, $rows:literal) => {
         pub(super) mod $name {
             use super::$lanes::{fma, read, splat, square, sum, write, zero, $load as load};
+            use crate::kernels::Block;
             use std::array::from_fn;
 
             #[target_feature(enable = $features)]
@@ -50,21 +51,16 @@ macro_rules! kernels {
 
             #[target_feature(enable = $features)]
             pub(in crate::kernels) fn tile<const SQUARE: bool>(
-                a: &[$stored],
-                x: &[f64],
-                y: &mut [f64],
-                g: &[f64],
-                z: &mut [f64],
+                a: &[Block<$stored>],
+                x: &[[f64; 8]],
+                y: &mut [[f64; 8]],
+                g: &[[f64; 8]],
+                z: &mut [[f64; 8]],
             ) {
-                let (g, g_rest) = g.as_chunks::<$rows>();
-                let (y, y_rest) = y.as_chunks_mut::<$rows>();
-                let (a, a_rest) = a.split_at($rows * g.len() * x.len());
-                for ((a, y), g) in a.chunks_exact($rows * x.len()).zip(y).zip(g) {
-                    both::<$rows, SQUARE>(a, x, y, g, z);
-                }
-                let (g, y) = (g_rest.as_chunks::<1>().0, y_rest.as_chunks_mut::<1>().0);
-                for ((a, y), g) in a_rest.chunks_exact(x.len()).zip(y).zip(g) {
-                    both::<1, SQUARE>(a, x, y, g, z);
+                for ((a, y), g) in a.chunks_exact(x.len()).zip(y).zip(g) {
+                    for first in (0..8).step_by($rows) {
+                        both::<SQUARE>(a, first, x, y, g, z);
+                    }
                 }
             }
 
@@ -129,46 +125,35 @@ macro_rules! kernels {
                 }
             }
 
+            /// The rows `first..first + $rows` of blocks side by side.
             #[target_feature(enable = $features)]
             #[inline]
-            fn both<const R: usize, const SQUARE: bool>(
-                a: &[$stored],
-                x: &[f64],
-                y: &mut [f64; R],
-                g: &[f64; R],
-                z: &mut [f64],
+            fn both<const SQUARE: bool>(
+                a: &[Block<$stored>],
+                first: usize,
+                x: &[[f64; 8]],
+                y: &mut [f64; 8],
+                g: &[f64; 8],
+                z: &mut [[f64; 8]],
             ) {
-                let width = x.len();
-                let (x8, x1) = x.as_chunks::<8>();
-                let (z8, z1) = z.as_chunks_mut::<8>();
-                let row: [&[$stored]; R] = from_fn(|r| &a[r * width..(r + 1) * width]);
-                let row8: [&[[$stored; 8]]; R] =
-                    from_fn(|r| &row[r].as_chunks::<8>().0[..x8.len()]);
-                let mut factor = [zero(); R];
-                for r in 0..R {
-                    factor[r] = splat(g[r]);
+                let mut factor = [zero(); $rows];
+                for r in 0..$rows {
+                    factor[r] = splat(g[first + r]);
                 }
-                let mut dot = [zero(); R];
-                for (c, (x, z)) in x8.iter().zip(z8).enumerate() {
+                let mut dot = [zero(); $rows];
+                for ((block, x), z) in a.iter().zip(x).zip(z) {
                     let x = read(x);
                     let mut t = read(z);
-                    for r in 0..R {
-                        let v = load(&row8[r][c]);
+                    for r in 0..$rows {
+                        let v = load(&block[first + r]);
                         let v = if SQUARE { square(v) } else { v };
                         dot[r] = fma(v, x, dot[r]);
                         t = fma(v, factor[r], t);
                     }
                     write(t, z);
                 }
-                for r in 0..R {
-                    let mut total = sum(dot[r]);
-                    let tail = row[r][8 * x8.len()..].iter().zip(x1).zip(z1.iter_mut());
-                    for ((&v, &x), z) in tail {
-                        let v = entry::<SQUARE>(v);
-                        total = v.mul_add(x, total);
-                        *z = v.mul_add(g[r], *z);
-                    }
-                    y[r] += total;
+                for r in 0..$rows {
+                    y[first + r] += sum(dot[r]);
                 }
             }
 
