@@ -74,6 +74,14 @@ pub enum FigureError {
         /// What the drawing layer said.
         reason: String,
     },
+    /// A packaged data file is not what it should be.
+    #[error("packaged data {name}: {reason}")]
+    Data {
+        /// The file.
+        name: &'static str,
+        /// What was expected and found.
+        reason: String,
+    },
     /// The threads could not be started.
     #[error("number of threads must allow a pool to start: {0}")]
     Threads(String),

@@ -132,9 +132,14 @@ impl Table {
             .map_err(|error| error.into_error().into())
     }
 
-    /// Reads what [`Table::to_csv`] wrote; the header must name the six columns.
+    /// Reads what [`Table::to_csv`] wrote; the header must name the six columns, in this order.
     pub fn from_csv(bytes: &[u8]) -> Result<Self, csv::Error> {
         let mut reader = csv::Reader::from_reader(bytes);
+        let found: Vec<_> = reader.headers()?.iter().map(str::to_owned).collect();
+        if found != COLUMNS {
+            let reason = format!("columns must be {COLUMNS:?}, got {found:?}");
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, reason).into());
+        }
         let rows = reader.deserialize().collect::<Result<_, _>>()?;
         Ok(Self { rows })
     }

@@ -20,5 +20,6 @@ fn main() {
     let p = se.predict_on(&curve, noise).unwrap();
     eprintln!("predict {:?}", t.elapsed());
     for f in &p.fixed_points { println!("q {:.10} mmse {:.14e} i {:?} stable {} bw {:.1e} fw {:.1e} {:?}", f.overlap, f.mmse, f.mutual_information, f.stable, f.backward_error, f.forward_error, f.variables); }
+    let t = Instant::now(); println!("{:#?}", se.thresholds_on(&curve).unwrap()); eprintln!("thresholds {:?}", t.elapsed());
     println!("alg {} opt {}", p.algorithmic.mmse, p.optimal.mmse);
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use onsager_model::{Tree, Variable};
 
 use crate::ReplicaError;
-use crate::factor::{Belief, FactorAverage, Observation, Passage, Response, averages};
+use crate::factor::{
+    Belief, Denoising, FactorAverage, Observation, Passage, Response, averages,
+};
 
 /// The asymptotic reading of a chain.
 ///
@@ -69,14 +71,6 @@ impl StateEvolution {
         })
     }
 
-    /// The same signal under another observation.
-    pub(crate) fn observed_by(&self, observation: Arc<dyn Observation>) -> Self {
-        Self {
-            observation,
-            ..self.clone()
-        }
-    }
-
     /// The declared noise of the observation.
     #[must_use]
     pub fn noise(&self) -> f64 {
@@ -100,6 +94,26 @@ impl StateEvolution {
         self.factors[..=v]
             .iter()
             .try_fold(0.0, |m, factor| factor.susceptibility(m))
+    }
+
+    /// The chain up to variable `v`, which is observed directly.
+    pub(crate) fn truncated(&self, v: usize, noise: f64) -> Self {
+        let mut variables = self.variables[..=v].to_vec();
+        let size = variables[v].ratio;
+        for variable in &mut variables {
+            variable.ratio /= size;
+        }
+        Self {
+            variables,
+            factors: self.factors[..=v].to_vec(),
+            observation: Arc::new(Denoising { noise }),
+        }
+    }
+
+    /// Whether variable `v` takes finitely many values.
+    pub(crate) fn is_discrete(&self, v: usize) -> bool {
+        self.factors[v].discrete_entropy().is_some()
+            || self.factors[v].componentwise().is_some_and(|c| c.is_discrete)
     }
 
     /// The stretches of the chain on which fixed points are sought: the whole chain, and the part
@@ -163,10 +177,6 @@ impl Evaluation {
 }
 
 impl Stretch<'_> {
-    pub(crate) fn len(&self) -> usize {
-        self.chain.variables.len() - self.first
-    }
-
     /// What is known just below the first variable.
     fn below(&self) -> Belief {
         let mmse = match self.first {
@@ -243,21 +253,24 @@ impl Stretch<'_> {
         })
     }
 
-    /// Coordinates shot from the first variable outwards; `None` where a factor cannot answer
-    /// with the required ratio, whatever the signal above it.
-    pub(crate) fn shoot(&self, first: f64) -> Result<Option<Vec<f64>>, ReplicaError> {
-        let mut u = vec![first];
-        let mut belief = self.factors()[0].pass(self.below(), first.exp())?.outer;
-        for factor in &self.factors()[1..] {
-            let target = u[u.len() - 1];
-            if belief.mmse <= 0.0 {
-                return Ok(None);
+    /// Extends the coordinates of the first variables outwards; `None` where a factor cannot
+    /// answer with the required ratio, whatever the signal above it.
+    pub(crate) fn shoot(&self, mut u: Vec<f64>) -> Result<Option<Vec<f64>>, ReplicaError> {
+        let mut belief = self.below();
+        for (i, factor) in self.factors().iter().enumerate() {
+            if i == u.len() {
+                // An exactly known field leaves no freedom to the message.
+                let target = u[i - 1];
+                let found = match belief.mmse > 0.0 {
+                    true => invert(&**factor, belief, target)?,
+                    false => None,
+                };
+                match found {
+                    Some(x) => u.push(x),
+                    None => return Ok(None),
+                }
             }
-            let Some(x) = invert(&**factor, belief, target)? else {
-                return Ok(None);
-            };
-            belief = factor.pass(belief, x.exp())?.outer;
-            u.push(x);
+            belief = factor.pass(belief, u[i].exp())?.outer;
         }
         Ok(Some(u))
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::ReplicaError;
 use crate::chain::{LN_SNR_MAX, StateEvolution, Stretch};
+use crate::fixed_point::Frozen;
 use crate::path::{Constraint, Point, correct, distance, dot, follow};
 
 /// The fixed points of a chain as the noise of its observation varies.
@@ -21,6 +22,8 @@ pub struct Curve {
     pub folds: Vec<Fold>,
     #[serde(skip)]
     pub(crate) paths: Vec<Path>,
+    #[serde(skip)]
+    pub(crate) frozen: Vec<Frozen>,
     /// Interval of noise on which every branch is complete.
     pub range: (f64, f64),
 }
@@ -79,6 +82,8 @@ pub(crate) struct Path {
 /// Lowest `ln snr` of the first variable: overlaps of 1e-13 differ from zero by less than the
 /// accuracy of any number derived from them.
 const LN_SNR_MIN: f64 = -30.0;
+/// Step of the search in `ln snr`: a ratio of 2.
+const GRID: f64 = 0.7;
 /// Noise that a curve spans unless told otherwise.
 pub(crate) const RANGE: (f64, f64) = (1e-8, 1e8);
 
@@ -106,7 +111,8 @@ impl StateEvolution {
         for stretch in self.stretches() {
             stretch.paths(range, &mut paths)?;
         }
-        Ok(self.described(paths, range))
+        let frozen = self.frozen()?;
+        Ok(self.described(paths, frozen, range))
     }
 
     /// The noise below which zero overlap is unstable, if zero overlap is a fixed point at all.
@@ -117,7 +123,7 @@ impl StateEvolution {
         (slope > 0.0).then_some(susceptibility * slope)
     }
 
-    fn described(&self, paths: Vec<Path>, range: (f64, f64)) -> Curve {
+    fn described(&self, paths: Vec<Path>, frozen: Vec<Frozen>, range: (f64, f64)) -> Curve {
         let (mut points, mut branches, mut folds) = (Vec::new(), Vec::new(), Vec::new());
         for path in &paths {
             let stretch = path.stretch(self);
@@ -155,6 +161,7 @@ impl StateEvolution {
             branches,
             folds,
             paths,
+            frozen,
             range,
         }
     }
@@ -166,6 +173,11 @@ impl Path {
             chain,
             first: self.first,
         }
+    }
+
+    /// Whether the path leaves zero overlap towards larger noise.
+    pub(crate) fn leaves_upwards(&self) -> bool {
+        self.origin.is_some() && self.points.first().is_some_and(|p| p.slope > 0.0)
     }
 
     /// Solutions at `ln noise`, with the index of the segment each lies on.
@@ -193,72 +205,89 @@ impl Path {
 impl Stretch<'_> {
     /// Adds every path of this stretch.
     fn paths(&self, range: (f64, f64), paths: &mut Vec<Path>) -> Result<(), ReplicaError> {
-        // Half the resolution of the documentation's grid of ratio 2 in both directions.
-        const GRID: f64 = 0.7;
-        let last = self.chain.signal() - self.first;
         // The path may begin at its origin outside the range and come back.
         let origin = self.chain.origin().map_or(f64::INFINITY, |noise| 1e-2 * noise);
-        let (low, high) = (range.0.min(origin).ln() - 0.7, range.1.ln() + 0.7);
+        let window = (range.0.min(origin).ln() - 0.7, range.1.ln() + 0.7);
         let mut covered: Vec<(f64, f64)> = Vec::new();
         let mut t = LN_SNR_MIN;
         while t <= LN_SNR_MAX {
-            let inside = covered.iter().find(|(lo, hi)| *lo <= t && t <= *hi);
-            if let Some((_, hi)) = inside {
-                t = hi + 1e-3 + GRID * 0.1;
+            match covered.iter().find(|(lo, hi)| *lo <= t && t <= *hi) {
+                Some((_, hi)) => t = hi + 0.1 * GRID,
+                None => {
+                    self.grow(vec![t], window, &mut covered, paths)?;
+                    t += GRID;
+                }
+            }
+        }
+        // Above a discrete variable further pieces live on a narrow interval of the latent snr,
+        // while its own snr varies over decades.
+        for v in self.first + 1..self.chain.signal() {
+            if self.chain.variables[v].is_field || !self.chain.is_discrete(v) || self.first > 0 {
                 continue;
             }
-            // Where the noise is out of range nothing has to be found.
-            let wanted = |p: &Point| (low..=high).contains(&p.at.log_noise);
-            let Some(seed) = self.seed(t).filter(wanted) else {
-                t += GRID;
-                continue;
-            };
-            // The first snr determines the point, so a path that comes back is known already.
-            let known = |t: f64| covered.iter().any(|(lo, hi)| *lo < t && t < *hi);
-            let stop = |p: &Point| {
-                let inward = p.tangent[0] < 0.0;
-                (inward && p.u[0] < LN_SNR_MIN)
-                    || known(p.u[0])
-                    || (p.slope < 0.0 && p.at.log_noise < low)
-                    || (p.slope > 0.0 && p.at.log_noise > high)
-                    || p.u.iter().any(|u| *u > LN_SNR_MAX)
-                    || p.u[0] < LN_SNR_MIN - 1.0
-                    // An inner variable known to this precision is frozen: no field is left.
-                    || p.at.passages[..last].iter().any(|q| q.outer.mmse < 1e-250)
-            };
-            let mut back = seed.clone();
-            back.tangent.iter_mut().for_each(|x| *x = -*x);
-            back.slope = -back.slope;
-            let mut points = if t <= LN_SNR_MIN + GRID {
-                vec![back]
-            } else {
-                follow(self, back, stop)?
-            };
-            for p in &mut points {
-                p.tangent.iter_mut().for_each(|x| *x = -*x);
-                p.slope = -p.slope;
+            // Values are told apart at ratios of order 1 and surely at 1e3, in units of E x².
+            let scale = self.chain.variables[v].second_moment;
+            let below = self.chain.truncated(v, scale);
+            let curve = below.curve(Some((1e-3 * scale, 10.0 * scale)))?;
+            let mut log_noise = scale.ln();
+            while log_noise > (2e-3 * scale).ln() {
+                for path in curve.paths.iter().filter(|p| p.first == 0) {
+                    for (_, point) in path.at(&below, log_noise)? {
+                        self.grow(point.u, window, &mut covered, paths)?;
+                    }
+                }
+                log_noise -= 0.5 * GRID;
             }
-            points.reverse();
-            points.pop();
-            points.extend(follow(self, seed, stop)?);
-            let along = points.iter().map(|p| p.u[0]);
-            covered.push((
-                along.clone().fold(t, f64::min),
-                along.fold(t, f64::max),
-            ));
-            paths.push(self.refined(points)?);
         }
         Ok(())
     }
 
-    /// A point of the curve with latent `ln snr = t`, if there is one.
-    fn seed(&self, t: f64) -> Option<Point> {
+    /// Follows the path through a seed, given by the snr of the first variables, both ways.
+    fn grow(
+        &self,
+        inner: Vec<f64>,
+        (low, high): (f64, f64),
+        covered: &mut Vec<(f64, f64)>,
+        paths: &mut Vec<Path>,
+    ) -> Result<(), ReplicaError> {
+        let t = inner[0];
+        // The first snr determines the point, so a path that comes back is known already.
+        let known = |t: f64| covered.iter().any(|(lo, hi)| *lo < t && t < *hi);
+        // Where the noise is out of range nothing has to be found.
+        let wanted = |p: &Point| (low..=high).contains(&p.at.log_noise) && !known(p.u[0]);
+        let Some(seed) = self.seed(inner).filter(wanted) else {
+            return Ok(());
+        };
+        let last = self.chain.signal() - self.first;
+        let stop = |p: &Point| {
+            (p.tangent[0] < 0.0 && p.u[0] < LN_SNR_MIN + 1e-9)
+                || known(p.u[0])
+                || (p.slope < 0.0 && p.at.log_noise < low)
+                || (p.slope > 0.0 && p.at.log_noise > high)
+                || p.u.iter().any(|u| *u > LN_SNR_MAX)
+                // An inner variable known to this precision is frozen: no field is left.
+                || p.at.passages[..last].iter().any(|q| q.outer.mmse < 1e-250)
+        };
+        let mut points = follow(self, seed.clone().reversed(), stop)?;
+        points.reverse();
+        points.pop();
+        let mut points: Vec<Point> = points.into_iter().map(Point::reversed).collect();
+        points.extend(follow(self, seed, stop)?);
+        let along = points.iter().map(|p| p.u[0]);
+        covered.push((along.clone().fold(t, f64::min), along.fold(t, f64::max)));
+        paths.push(self.refined(points)?);
+        Ok(())
+    }
+
+    /// The point of the curve through the snr of the first variables, if there is one.
+    fn seed(&self, inner: Vec<f64>) -> Option<Point> {
+        let held = inner.len() - 1;
         // Averages may refuse arguments at the far ends of the grid: nothing begins there.
-        let u = self.shoot(t).ok().flatten()?;
+        let u = self.shoot(inner).ok().flatten()?;
         let at = self.evaluate(&u).ok()?;
         let linear = self.linearise(&u, &at).ok()?;
         let mut e = vec![0.0; u.len()];
-        e[0] = 1.0;
+        e[held] = 1.0;
         let plane = Constraint::Plane {
             normal: &e,
             through: &u,

@@ -1,7 +1,6 @@
 //! Fixed points of a chain and what they predict.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use onsager_model::{Tree, Variable};
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use crate::ReplicaError;
 use crate::chain::{StateEvolution, Stretch};
 use crate::curve::{Curve, RANGE};
-use crate::factor::{Belief, Denoising};
+use crate::factor::Belief;
 use crate::path::{Point, dot};
 
 /// All fixed points of a model, the one that message passing reaches, and the optimal one.
@@ -61,12 +60,33 @@ pub struct VariableState {
     pub snr: Option<f64>,
 }
 
+/// What is known of a variable and the ratio of the message to it; `None` if known exactly.
+pub(crate) type State = Option<(Belief, f64)>;
+
+/// A fixed point that exists at every noise, with the signal known exactly.
+#[derive(Debug, Clone)]
+pub(crate) struct Frozen {
+    /// Per coordinate of the signal, nats.
+    pub(crate) information: f64,
+    states: Vec<State>,
+}
+
+/// Where a fixed point lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A path and its branch.
+    Branch(usize, usize),
+    /// Zero overlap.
+    Trivial,
+    /// One of the frozen branches.
+    Frozen(usize),
+}
+
 impl StateEvolution {
     /// All fixed points at the declared noise.
     ///
     /// ```
-    /// use std::sync::Arc;
-    /// use onsager_model::Chain;
+    ///     /// use onsager_model::Chain;
     /// use onsager_replica::StateEvolution;
     /// use onsager_scalar::prior::Gaussian;
     ///
@@ -98,15 +118,8 @@ impl StateEvolution {
                 value: noise,
             });
         }
-        let mut found = Vec::new();
-        for path in &curve.paths {
-            for (_, point) in path.at(self, noise.ln())? {
-                found.push(self.described_point(path.stretch(self), &point, noise));
-            }
-        }
-        found.extend(self.trivial(noise));
-        found.extend(self.frozen(noise)?);
-        found.sort_by(|a, b| a.overlap.total_cmp(&b.overlap));
+        let found: Vec<FixedPoint> =
+            self.found_on(curve, noise)?.into_iter().map(|(_, f)| f).collect();
         let best = |x: &&FixedPoint, y: &&FixedPoint| x.potential.total_cmp(&y.potential);
         let optimal = found.iter().max_by(best);
         let algorithmic = found.iter().find(|f| f.stable).or(found.first());
@@ -118,6 +131,31 @@ impl StateEvolution {
             }),
             _ => Err(ReplicaError::NoFixedPoint(noise)),
         }
+    }
+
+    /// The fixed points at `noise` with the branch each lies on, by increasing overlap.
+    pub(crate) fn found_on(
+        &self,
+        curve: &Curve,
+        noise: f64,
+    ) -> Result<Vec<(Place, FixedPoint)>, ReplicaError> {
+        let mut found = Vec::new();
+        for (i, path) in curve.paths.iter().enumerate() {
+            for (segment, point) in path.at(self, noise.ln())? {
+                let branch = path.folds.iter().filter(|f| **f <= segment).count();
+                let described = self.described_point(path.stretch(self), &point, noise);
+                found.push((Place::Branch(i, branch), described));
+            }
+        }
+        found.extend(self.trivial(noise).map(|f| (Place::Trivial, f)));
+        let constant = self.observation.constant(self.second_moment(), noise);
+        for (i, frozen) in curve.frozen.iter().enumerate() {
+            let potential = constant - frozen.information;
+            let point = self.fixed_point(&frozen.states, potential, noise, true);
+            found.push((Place::Frozen(i), point));
+        }
+        found.sort_by(|a, b| a.1.overlap.total_cmp(&b.1.overlap));
+        Ok(found)
     }
 
     fn described_point(&self, stretch: Stretch<'_>, point: &Point, noise: f64) -> FixedPoint {
@@ -151,7 +189,7 @@ impl StateEvolution {
     /// to it; `None` for a variable that is known exactly.
     fn fixed_point(
         &self,
-        states: &[Option<(Belief, f64)>],
+        states: &[State],
         potential: f64,
         noise: f64,
         stable: bool,
@@ -212,33 +250,30 @@ impl StateEvolution {
     /// known at every noise, because the message it receives grows like `(mmse)^(-1/2)` while
     /// its error falls exponentially in it. The signal is then known exactly and the information
     /// is the entropy of the frozen variable given the weights.
-    fn frozen(&self, noise: f64) -> Result<Vec<FixedPoint>, ReplicaError> {
+    pub(crate) fn frozen(&self) -> Result<Vec<Frozen>, ReplicaError> {
         let mut found = Vec::new();
         for v in 0..self.signal() {
             let jumps = self.factors.get(v + 2).and_then(|f| f.componentwise());
             if self.variables[v].is_field || !jumps.is_some_and(|c| c.is_discontinuous) {
                 continue;
             }
-            let below = self.factors[v].componentwise().is_some_and(|c| c.is_discrete);
-            let (entropy, mut states) = if let Some(h) = self.factors[v].discrete_entropy() {
-                (h, Vec::new())
-            } else if below {
-                self.resolved(v)?
-            } else {
-                continue;
+            let (entropy, mut states) = match self.factors[v].discrete_entropy() {
+                Some(h) => (h, Vec::new()),
+                None if self.is_discrete(v) => self.resolved(v)?,
+                None => continue,
             };
             states.resize(self.variables.len(), None);
-            let information = self.variables[v].ratio * entropy;
-            let constant = self.observation.constant(self.second_moment(), noise);
-            found.push(self.fixed_point(&states, constant - information, noise, true));
+            found.push(Frozen {
+                information: self.variables[v].ratio * entropy,
+                states,
+            });
         }
         Ok(found)
     }
 
     /// Entropy per component of a discrete variable given the weights below it, and the state of
     /// those variables once it is known.
-    #[allow(clippy::type_complexity)]
-    fn resolved(&self, v: usize) -> Result<(f64, Vec<Option<(Belief, f64)>>), ReplicaError> {
+    fn resolved(&self, v: usize) -> Result<(f64, Vec<State>), ReplicaError> {
         // Values of size √ρ are told apart at this ratio with an error below exp(-1000).
         let noise = 1e-4 * self.variables[v].second_moment;
         let below = self.truncated(v, noise);
@@ -250,20 +285,6 @@ impl StateEvolution {
         });
         let entropy = optimal.mutual_information.unwrap_or(0.0);
         Ok((entropy, states.collect()))
-    }
-
-    /// The chain up to variable `v`, which is observed directly.
-    fn truncated(&self, v: usize, noise: f64) -> Self {
-        let mut variables = self.variables[..=v].to_vec();
-        let size = variables[v].ratio;
-        for variable in &mut variables {
-            variable.ratio /= size;
-        }
-        Self {
-            variables,
-            factors: self.factors[..=v].to_vec(),
-            observation: Arc::new(Denoising { noise }),
-        }
     }
 }
 
@@ -278,8 +299,7 @@ impl StateEvolution {
 /// - **Normalisation**: nats per coordinate of the signal.
 ///
 /// ```
-/// use std::sync::Arc;
-/// use onsager_model::Chain;
+/// /// use onsager_model::Chain;
 /// use onsager_replica::information_at;
 /// use onsager_scalar::prior::Gaussian;
 ///

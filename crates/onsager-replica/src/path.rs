@@ -26,13 +26,10 @@ pub(crate) enum Constraint<'a> {
     LogNoise(f64),
 }
 
-/// A corrected point, and how many residuals it took.
+/// A corrected point.
 pub(crate) struct Corrected {
     pub(crate) u: Vec<f64>,
     pub(crate) at: Evaluation,
-    /// Largest residual left.
-    pub(crate) residual: f64,
-    pub(crate) updates: usize,
 }
 
 /// Residuals are logarithms of ratios computed to about 1e-12; below this the point is exact.
@@ -67,7 +64,7 @@ pub(crate) fn correct(
 ) -> Result<Option<Corrected>, ReplicaError> {
     let mut own: Option<Linear> = None;
     let (mut last, mut renewed) = (f64::INFINITY, 0);
-    for updates in 1..=40 {
+    for _ in 0..40 {
         let at = stretch.evaluate(&u)?;
         let mut r = at.residual.clone();
         r.push(constraint.value(&u, &at));
@@ -76,12 +73,7 @@ pub(crate) fn correct(
             return Ok(None);
         }
         if size < EXACT || (size < ACCEPTED && size > 0.3 * last) {
-            return Ok(Some(Corrected {
-                u,
-                at,
-                residual: size,
-                updates,
-            }));
+            return Ok(Some(Corrected { u, at }));
         }
         if size > 0.1 * last {
             renewed += 1;
@@ -107,6 +99,13 @@ pub(crate) fn correct(
 }
 
 impl Point {
+    /// The same point on the path walked the other way.
+    pub(crate) fn reversed(mut self) -> Self {
+        self.tangent.iter_mut().for_each(|x| *x = -*x);
+        self.slope = -self.slope;
+        self
+    }
+
     /// Completes a solution by its tangent, oriented along `towards`.
     pub(crate) fn new(
         stretch: &Stretch<'_>,
@@ -149,7 +148,7 @@ pub(crate) fn follow(
     let (mut h, mut last_h) = (0.1, 0.0);
     while points.len() < POINTS {
         let here = &points[points.len() - 1];
-        if points.len() > 1 && stop(here) {
+        if stop(here) {
             return Ok(points);
         }
         let before = points.len().checked_sub(2).map(|i| &points[i]);
