@@ -2,12 +2,12 @@
 
 use std::f64::consts::PI;
 
-use onsager_scalar::activation::Piece;
+use onsager_scalar::special::normal_density;
 use onsager_scalar::{Activation, Prior};
 
 use super::error::{AverageError, finite, not_negative, positive};
 use super::grid::{Centre, Node, graded};
-use super::law;
+use super::{law, layer};
 
 /// Message to a variable in state evolution: `b = gain · x + √noise · n`, `n ~ N(0, 1)`, which
 /// the student believes to be of precision `precision`. Matched: all three are equal.
@@ -191,41 +191,42 @@ fn outer(
         return vec![(0.0, 1.0)];
     }
     let mut centres = vec![];
-    for p in &student.pieces()[1..] {
-        centres.push(Centre {
-            at: p.lower / sd,
-            radius: 7.0 * field.variance.sqrt() / sd,
-            density: sd / field.variance.sqrt(),
-        });
-    }
+    layer::turns(
+        student.pieces(),
+        sd,
+        field.variance.sqrt() / sd,
+        &mut centres,
+    );
     if ratio != 0.0 {
-        for p in &teacher.pieces()[1..] {
-            centres.push(Centre {
-                at: p.lower / (sd * ratio),
-                radius: 7.0 * v_t.sqrt() / (sd * ratio.abs()),
-                density: sd * ratio.abs() / v_t.sqrt(),
-            });
-        }
+        let scale = sd * ratio;
+        layer::turns(
+            teacher.pieces(),
+            scale,
+            v_t.sqrt() / scale.abs(),
+            &mut centres,
+        );
     }
     let mut nodes = graded(&centres, COARSE, 0.0, (-REACH, REACH), STEP);
     for (x, w) in &mut nodes {
-        *w *= (-0.5 * *x * *x).exp() / (2.0 * PI).sqrt();
+        *w *= normal_density(*x);
         *x *= sd;
     }
     nodes
 }
 
-/// Rule for `b/√noise` at one `ω`: the teacher's Gaussians, and where the student's pieces change.
+/// Rule for `β = b/√noise` at one `ω`: the teacher's Gaussians, and where pieces of either side
+/// change places.
 fn inner(
     teacher: &dyn Activation,
     (root, omega, v): (f64, f64, f64),
     student: &dyn Activation,
-    (a_s, sd, v_s): (f64, f64, f64),
+    (precision, sd, v_s): (f64, f64, f64),
 ) -> Vec<Node> {
     let mut centres = vec![];
+    let mut coarse = f64::INFINITY;
     let (mut from, mut to) = (f64::INFINITY, f64::NEG_INFINITY);
     let (low, high) = (omega - REACH * v.sqrt(), omega + REACH * v.sqrt());
-    let mut coarse = f64::INFINITY;
+    let a = root * root;
     for p in teacher.pieces() {
         if p.lower >= high || p.upper <= low {
             continue;
@@ -234,35 +235,26 @@ fn inner(
             from = from.min(root * p.at(h) - REACH);
             to = to.max(root * p.at(h) + REACH);
         }
-        let width = (1.0 + root * root * p.slope * p.slope * v).sqrt();
-        coarse = coarse.min(COARSE * width);
+        coarse = coarse.min(COARSE * layer::deviation(p, a, v));
     }
-    // Where the odds of two pieces turn: (midpoint, jump) as in the matched average.
-    let mut turn = |pieces: &[Piece], scale: f64, per: f64, kink: f64| {
-        for w in pieces.windows(2) {
-            let (l, r) = (w[0].at(w[0].upper), w[1].at(w[1].lower));
-            let width = if l == r {
-                kink
-            } else {
-                1.0 / (per * (r - l).abs())
-            };
-            let at = scale * 0.5 * (l + r);
-            if width > 0.0 && width.is_finite() && at.is_finite() {
-                centres.push(Centre {
-                    at,
-                    radius: 7.0 * width,
-                    density: 1.0 / width,
-                });
-            }
-        }
-    };
-    turn(teacher.pieces(), root, root.abs(), 1.0);
-    let slope = student
-        .pieces()
-        .iter()
-        .map(|p| p.slope.abs())
-        .fold(0.0, f64::max);
-    let kink = (1.0 + a_s * slope * slope * v_s).sqrt() / (slope * v_s.sqrt() * sd);
-    turn(student.pieces(), a_s / sd, sd, kink);
+    layer::places(
+        teacher.pieces(),
+        a,
+        (root, root.abs()),
+        v,
+        1.0,
+        &mut centres,
+    );
+    // The student reads the message in units of √precision; where it believes in none, in units
+    // of the inverse of its own width.
+    let unit = precision.max(1.0 / student.second_moment(v_s)).sqrt();
+    layer::places(
+        student.pieces(),
+        precision,
+        (precision / unit, unit),
+        v_s,
+        unit / sd,
+        &mut centres,
+    );
     graded(&centres, coarse, from, (from, to), STEP)
 }
