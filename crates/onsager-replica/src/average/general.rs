@@ -6,11 +6,16 @@ use onsager_scalar::special::normal_density;
 use onsager_scalar::{Activation, Prior};
 
 use super::error::{AverageError, finite, not_negative, positive};
-use super::grid::{Centre, Node, graded};
+use super::grid::{Node, graded};
 use super::{law, layer};
 
 /// Message to a variable in state evolution: `b = gain · x + √noise · n`, `n ~ N(0, 1)`, which
 /// the student believes to be of precision `precision`. Matched: all three are equal.
+///
+/// ```
+/// use onsager_replica::average::Order;
+/// assert!(Order::matched(2.0).is_matched());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Order {
     /// Precision `a` that the student believes.
@@ -62,6 +67,16 @@ impl Order {
 }
 
 /// Moments of an estimate `x̂`. Matched: `truth = norm = q`, `variance = mmse`.
+///
+/// ```
+/// use onsager_replica::average::{Order, prior_general};
+/// use onsager_scalar::prior::Gaussian;
+/// let law = Gaussian::standard();
+/// let x = prior_general(&law, &law, Order { precision: 1.0, gain: 1.0, noise: 3.0 })?;
+/// // x̂ = b/2
+/// assert!((x.truth - 0.5).abs() < 1e-12 && (x.norm - 1.0).abs() < 1e-12);
+/// # Ok::<(), onsager_replica::average::AverageError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Overlap {
     /// `E x x̂`.
@@ -84,6 +99,14 @@ pub struct Score {
 }
 
 /// Overlaps of a student's estimate of a teacher's variable behind one message.
+///
+/// The law of `b` is `Z_T(b gain/noise, gain²/noise) N(b; 0, noise)`; teacher and student each
+/// answer to it with their own posterior, and `E x x̂ = E x̂_T x̂`.
+///
+/// - **Arguments**: precision and noise at least 0, any finite gain. Without noise the message is
+///   blurred by a relative 1e-5, which costs accuracy 1e-9 for a smooth student.
+/// - **Accuracy**: relative 1e-8, measured on the matched line and in closed forms.
+/// - **Errors**: an argument outside its range, or averages that are not finite.
 pub fn prior_general(
     teacher: &dyn Prior,
     student: &dyn Prior,
@@ -107,6 +130,7 @@ pub fn prior_general(
         sum.norm += w * s.mean * s.mean;
         sum.variance += w * s.variance;
     }
+    finite("average of the law", sum.truth + sum.norm + sum.variance)?;
     Ok(sum)
 }
 
@@ -114,8 +138,15 @@ pub fn prior_general(
 ///
 /// `field` holds the moments of the student's estimate of the field (those of the variable
 /// below), `second_moment` the teacher's `E h²`. With `ω_T = ω truth/norm` and
-/// `V_T = second_moment - truth²/norm` the field is `h | ω ~ N(ω_T, V_T)`, and the message has the density
-/// `Z_T(b gain/noise, gain²/noise, ω_T, V_T) N(b; 0, noise)`.
+/// `V_T = second_moment - truth²/norm` the field is `h | ω ~ N(ω_T, V_T)`, and the message has
+/// the density `Z_T(b gain/noise, gain²/noise, ω_T, V_T) N(b; 0, noise)`.
+///
+/// - **Arguments**: `truth² <= second_moment · norm`, positive `variance` and `second_moment`;
+///   the order as in [`prior_general`]. A field that is known exactly is given the variance
+///   `4ε second_moment`.
+/// - **Accuracy**: relative 1e-8 for `aV` in `[1e-3, 1e3]`, measured on the matched line; the
+///   exponents lose `1e-16 gain² ρ/noise`.
+/// - **Errors**: an argument outside its range, or averages that are not finite.
 pub fn layer_general(
     teacher: &dyn Activation,
     student: &dyn Activation,
@@ -168,6 +199,15 @@ pub fn layer_general(
             score.curvature += w * s.curvature;
         }
     }
+    let total = [
+        overlap.truth,
+        overlap.norm,
+        overlap.variance,
+        score.response,
+        score.norm,
+        score.curvature,
+    ];
+    finite("average of the layer", total.iter().sum())?;
     Ok((overlap, score))
 }
 
