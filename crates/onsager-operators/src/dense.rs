@@ -357,7 +357,11 @@ impl Run {
         if a.is_empty() {
             return y.fill(0.0);
         }
-        let width = part(shape.columns);
+        // One thread reads whole rows; several pay for shorter runs of memory with their number.
+        let width = match self.threads.count() {
+            1 => shape.columns,
+            _ => part(shape.columns),
+        };
         let strips = y.chunks_mut(width).enumerate();
         self.threads.each(strips, |(s, y)| {
             self.kernels

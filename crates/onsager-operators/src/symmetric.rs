@@ -17,7 +17,7 @@ pub type SymmetricF32 = SymmetricTiles<f32>;
 /// A real symmetric matrix, its lower triangle stored as square tiles.
 ///
 /// Each tile below the diagonal serves both its rows and its columns in one read; tiles on the
-/// diagonal are stored in full, so `p` rows hold `p (p + 256) / 2` entries at most.
+/// diagonal are stored in full, so `p` rows take at most `p (p + 270) / 2` entries.
 #[derive(Clone, Debug)]
 pub struct SymmetricTiles<S: Stored> {
     size: usize,
@@ -26,8 +26,8 @@ pub struct SymmetricTiles<S: Stored> {
     threads: Threads,
 }
 
-/// Rows and columns of a tile: the pieces of four vectors that a tile touches (8 kB) stay in the
-/// first-level cache, and its rows are long enough to be streamed.
+/// Rows and columns of a tile: the pieces of vectors that a tile touches (8 kB) stay in the
+/// first-level cache, and a row of blocks is long enough to hide its beginning and its end.
 const TILE: usize = 256;
 
 impl<S: Stored> SymmetricTiles<S> {
@@ -47,7 +47,7 @@ impl<S: Stored> SymmetricTiles<S> {
         for first in (0..size).step_by(TILE) {
             let height = TILE.min(size - first);
             let start = entries.len();
-            entries.resize(start + height * (first + height), S::default());
+            entries.resize(start + band_length(first, height), S::default());
             let band = &mut entries[start..];
             for i in first..first + height {
                 let row = &mut row[..=i];
@@ -188,22 +188,29 @@ impl<S: Stored> SymmetricTiles<S> {
         x: &[f64],
         y: &mut [f64],
     ) {
-        let mut dots = [0.0; TILE];
         for first in bands.map(|band| band * TILE) {
             let height = TILE.min(self.size - first);
             let rows = first..first + height;
-            let band = &self.entries[band_start(first)..][..height * (first + height)];
-            let (left, diagonal) = band.split_at(height * first);
-            let dots = &mut dots[..height];
+            let band = &self.entries[band_start(first)..][..band_length(first, height)];
+            let (left, diagonal) = band.split_at(padded(height) * first);
+            // Copies padded with zeros, so that the tiles see blocks of eight rows only.
+            let (mut x_rows, mut dots) = ([0.0; TILE], [0.0; TILE]);
+            x_rows[..height].copy_from_slice(&x[rows.clone()]);
             self.kernels
-                .rows::<S, SQUARE>(diagonal, &x[rows.clone()], dots);
-            for (j, tile) in left.chunks_exact(height * TILE).enumerate() {
+                .rows::<S, SQUARE>(diagonal, &x[rows.clone()], &mut dots[..height]);
+            let g = x_rows[..padded(height)].as_chunks().0;
+            let blocks = left.as_chunks().0.as_chunks().0;
+            for (j, tile) in blocks.chunks_exact((g.len() * TILE / 8).max(1)).enumerate() {
                 let columns = j * TILE..(j + 1) * TILE;
-                let (x_rows, x_columns) = (&x[rows.clone()], &x[columns.clone()]);
-                self.kernels
-                    .tile::<S, SQUARE>(tile, x_columns, dots, x_rows, &mut y[columns]);
+                self.kernels.tile::<S, SQUARE>(
+                    tile,
+                    x[columns.clone()].as_chunks().0,
+                    dots[..padded(height)].as_chunks_mut().0,
+                    g,
+                    y[columns].as_chunks_mut().0,
+                );
             }
-            y[rows].iter_mut().zip(dots).for_each(|(y, dot)| *y += *dot);
+            y[rows].iter_mut().zip(dots).for_each(|(y, dot)| *y += dot);
         }
     }
 }
@@ -241,12 +248,26 @@ fn band_start(first: usize) -> usize {
     first * (first + TILE) / 2
 }
 
-/// Where entry `(i, j)` lies in its band of `height` rows: tiles from left to right, each
-/// `height` rows of `TILE` entries, the diagonal one `height` rows of `height`.
+/// Rows of a tile below the diagonal, with zeros up to a multiple of eight.
+fn padded(height: usize) -> usize {
+    height.next_multiple_of(8)
+}
+
+/// Entries of a band: tiles left of the diagonal, then the diagonal one.
+fn band_length(first: usize, height: usize) -> usize {
+    padded(height) * first + height * height
+}
+
+/// Where entry `(i, j)` lies in its band. Tiles left of the diagonal consist of blocks of eight
+/// rows and eight columns, by rows of blocks; the tile on the diagonal is stored by rows.
 fn place(first: usize, height: usize, i: usize, j: usize) -> usize {
+    let i = i - first;
+    if j >= first {
+        return padded(height) * first + i * height + (j - first);
+    }
     let tile = j - j % TILE;
-    let width = if tile == first { height } else { TILE };
-    tile * height + (i - first) * width + (j - tile)
+    let block = (i / 8) * (TILE / 8) + (j - tile) / 8;
+    padded(height) * tile + block * 64 + (i % 8) * 8 + j % 8
 }
 
 /// Writes row `i`, entries `0..=i`, into its band and mirrors what lies in the diagonal tile.
@@ -282,6 +303,9 @@ fn reserve<S: Stored>(size: usize) -> Result<Vec<S>, OperatorError> {
     let height = size - first;
     let rows = Shape::square(size);
     rows.entries()?; // nothing below overflows if this does not
-    kernels::reserve(Shape::new(1, band_start(first) + height * (first + height)))
-        .map_err(|_| OperatorError::Memory(rows))
+    kernels::reserve(Shape::new(
+        1,
+        band_start(first) + band_length(first, height),
+    ))
+    .map_err(|_| OperatorError::Memory(rows))
 }

@@ -3,7 +3,8 @@
 //! All levels sum a row over the same eight lanes and the same tree, so AVX2 and AVX-512 give
 //! the same bits; the portable level rounds each product before adding it. Two levels differ by
 //! at most `2 γ_n Σ_j |a_ij| |x_j|` with `γ_n = n u / (1 - n u)`, `u = 2⁻⁵³`, `n` the number
-//! of summands, because each is a summation of the same products with standard error `γ_n`.
+//! of summands (one more for squared entries, which are rounded first): `γ_n` bounds the error
+//! of a sum of `n` products in any order.
 #![allow(unsafe_code)]
 
 mod portable;
@@ -96,14 +97,15 @@ impl Kernels {
         S::columns::<SQUARE>(self, a, stride, first, g, y)
     }
 
-    /// `y_i += Σ_j a_ij x_j` and `z_j += Σ_i a_ij g_i`, each entry read once.
+    /// `y_i += Σ_j a_ij x_j` and `z_j += Σ_i a_ij g_i`, each entry read once. The blocks of
+    /// eight rows and eight columns lie row after row, so that memory is read in one stream.
     pub(crate) fn tile<S: Stored, const SQUARE: bool>(
         self,
-        a: &[S],
-        x: &[f64],
-        y: &mut [f64],
-        g: &[f64],
-        z: &mut [f64],
+        a: &[Block<S>],
+        x: &[[f64; 8]],
+        y: &mut [[f64; 8]],
+        g: &[[f64; 8]],
+        z: &mut [[f64; 8]],
     ) {
         assert_eq!(a.len(), x.len() * y.len());
         assert!(x.len() == z.len() && y.len() == g.len());
@@ -113,6 +115,9 @@ impl Kernels {
         S::tile::<SQUARE>(self, a, x, y, g, z)
     }
 }
+
+/// Eight rows of eight columns.
+pub(crate) type Block<S> = [[S; 8]; 8];
 
 /// Precision in which entries are stored: `f64` or `f32`. Arithmetic is always in `f64`.
 pub trait Stored: Loops + Copy + Default + Send + Sync + 'static {
@@ -153,11 +158,11 @@ pub trait Loops: Sized {
     );
     fn tile<const SQUARE: bool>(
         at: Kernels,
-        a: &[Self],
-        x: &[f64],
-        y: &mut [f64],
-        g: &[f64],
-        z: &mut [f64],
+        a: &[Block<Self>],
+        x: &[[f64; 8]],
+        y: &mut [[f64; 8]],
+        g: &[[f64; 8]],
+        z: &mut [[f64; 8]],
     );
 }
 
@@ -196,11 +201,11 @@ macro_rules! loops {
             }
             fn tile<const SQUARE: bool>(
                 at: Kernels,
-                a: &[Self],
-                x: &[f64],
-                y: &mut [f64],
-                g: &[f64],
-                z: &mut [f64],
+                a: &[Block<Self>],
+                x: &[[f64; 8]],
+                y: &mut [[f64; 8]],
+                g: &[[f64; 8]],
+                z: &mut [[f64; 8]],
             ) {
                 at_level!(at, $avx512, $avx2, $stored, tile(a, x, y, g, z))
             }
@@ -214,7 +219,8 @@ loops!(f32, avx512_f32, avx2_f32);
 /// `x` itself when `T` is `f64`.
 pub(crate) fn as_real<T: 'static>(x: &[T]) -> Option<&[f64]> {
     // SAFETY: T is f64, so this is the identity. Needed because the field is a type parameter
-    // and only real operators have kernels.
+    // and only real operators have kernels; the generic loop adds in sequence, so the compiler
+    // may not vectorise it.
     (TypeId::of::<T>() == TypeId::of::<f64>())
         .then(|| unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) })
 }

@@ -1,6 +1,6 @@
 //! The reference: plain Rust, no fused multiply-add, the same tree of eight lanes.
 
-use super::Stored;
+use super::{Block, Stored};
 
 /// Lanes of every sum along a row, at every level.
 pub(super) const LANES: usize = 8;
@@ -46,30 +46,25 @@ pub(super) fn columns<S: Stored, const SQUARE: bool>(
 }
 
 pub(super) fn tile<S: Stored, const SQUARE: bool>(
-    a: &[S],
-    x: &[f64],
-    y: &mut [f64],
-    g: &[f64],
-    z: &mut [f64],
+    a: &[Block<S>],
+    x: &[[f64; LANES]],
+    y: &mut [[f64; LANES]],
+    g: &[[f64; LANES]],
+    z: &mut [[f64; LANES]],
 ) {
-    for ((row, y), g) in a.chunks_exact(x.len()).zip(y).zip(g) {
-        let (row8, row1) = row.as_chunks::<LANES>();
-        let (x8, x1) = x.as_chunks::<LANES>();
-        let (z8, z1) = z.as_chunks_mut::<LANES>();
-        let mut lanes = [0.0; LANES];
-        for ((a, x), z) in row8.iter().zip(x8).zip(z8) {
-            for l in 0..LANES {
-                let a = entry::<S, SQUARE>(a[l]);
-                lanes[l] += a * x[l];
-                z[l] += a * g;
+    for ((blocks, y), g) in a.chunks_exact(x.len()).zip(y).zip(g) {
+        let mut lanes = [[0.0; LANES]; LANES];
+        for ((block, x), z) in blocks.iter().zip(x).zip(z.iter_mut()) {
+            for r in 0..LANES {
+                for l in 0..LANES {
+                    let a = entry::<S, SQUARE>(block[r][l]);
+                    lanes[r][l] += a * x[l];
+                    z[l] += a * g[r];
+                }
             }
         }
-        let mut dot = sum(lanes);
-        for ((&a, x), z) in row1.iter().zip(x1).zip(z1) {
-            let a = entry::<S, SQUARE>(a);
-            dot += a * x;
-            *z += a * g;
+        for r in 0..LANES {
+            y[r] += sum(lanes[r]);
         }
-        *y += dot;
     }
 }

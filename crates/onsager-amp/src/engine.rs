@@ -1,0 +1,151 @@
+//! One engine for every tree: messages on edges, a rule at each factor, a schedule.
+
+use onsager_model::FactorKind;
+use onsager_operators::Field;
+
+use crate::graph::Graph;
+use crate::{AmpError, Memory, Message, Ports, Posterior, Problem, Rule, Schedule};
+
+/// The messages and rules of a problem; one sweep follows the schedule once.
+///
+/// The engine knows no model: what a factor does is in its rule. Stopping, damping and recording
+/// stand around it, in [`infer`](crate::infer).
+pub struct Engine<F: Field = f64> {
+    pub(crate) graph: Graph<F>,
+    pub(crate) rules: Vec<Box<dyn Rule<F>>>,
+    schedule: Schedule,
+    /// The leaves that are not priors.
+    pub(crate) observations: Vec<usize>,
+    signal: usize,
+}
+
+impl<F: Field> Engine<F> {
+    /// Flat messages, and the default schedule of the tree.
+    ///
+    /// # Errors
+    /// A number of rules other than the number of factors.
+    pub fn new(problem: &Problem<F>, rules: Vec<Box<dyn Rule<F>>>) -> Result<Self, AmpError> {
+        let tree = problem.tree();
+        let factors = tree.factors();
+        if rules.len() != factors.len() {
+            return Err(AmpError::Shape {
+                quantity: "the list of rules".to_string(),
+                expected: (factors.len(), 1),
+                found: (rules.len(), 1),
+            });
+        }
+        let is_observation = |f: &usize| {
+            factors[*f].variables.len() == 1 && !matches!(factors[*f].kind, FactorKind::Prior(_))
+        };
+        Ok(Self {
+            graph: Graph::new(tree, problem.sizes(), problem.problems()),
+            rules,
+            schedule: Schedule::of(tree),
+            observations: (0..factors.len()).filter(is_observation).collect(),
+            signal: tree.signal_index(),
+        })
+    }
+
+    /// Replaces the schedule.
+    #[must_use]
+    pub fn with_schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// The steps of one sweep.
+    #[must_use]
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Follows the schedule once; `step` in `(0, 1]` is the weight of the new messages.
+    ///
+    /// # Errors
+    /// What a rule refuses; a step of the schedule that names no factor.
+    pub fn sweep(&mut self, step: f64) -> Result<(), AmpError> {
+        for s in &self.schedule.steps {
+            let rule = self.rules.get_mut(s.factor).ok_or(AmpError::Setting {
+                name: "factor of a schedule step",
+                range: "below the number of factors",
+                value: s.factor as f64,
+            })?;
+            let graph = &mut self.graph;
+            let factor = s.factor;
+            rule.update(
+                &s.targets,
+                &mut Ports {
+                    graph,
+                    factor,
+                    step,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The present moments of a variable (index as in the tree), if anything has estimated it.
+    #[must_use]
+    pub fn posterior(&self, variable: usize) -> Option<&Posterior<F>> {
+        self.graph.posterior(variable)
+    }
+
+    /// What the observations say about the signal: the product of their messages.
+    #[must_use]
+    pub fn evidence_message(&self) -> Message<F> {
+        let (n, problems) = (self.graph.sizes[self.signal], self.graph.problems);
+        let edges = self
+            .observations
+            .iter()
+            .map(|f| self.graph.of_factor[*f][0]);
+        edges
+            .filter(|e| self.graph.edges[*e].variable == self.signal)
+            .fold(Message::flat(n, problems), |all, e| {
+                all.and(&self.graph.edges[e].message)
+            })
+    }
+
+    /// Bethe evidence of each problem in nats per coordinate of the signal, the sum of the shares
+    /// of all factors: the logarithm of the likelihood of the data relative to that of noise
+    /// without signal. Exact up to `O(1/p)` at a fixed point with Gaussian variables.
+    ///
+    /// # Errors
+    /// What a rule refuses.
+    pub fn evidence(&mut self) -> Result<Vec<f64>, AmpError> {
+        let p = self.graph.sizes[self.signal] as f64;
+        let mut total = vec![0.0; self.graph.problems];
+        for (factor, rule) in self.rules.iter().enumerate() {
+            let graph = &mut self.graph;
+            let step = 1.0;
+            let shares = rule.log_partition(&Ports {
+                graph,
+                factor,
+                step,
+            })?;
+            for (total, share) in total.iter_mut().zip(shares) {
+                *total += share / p;
+            }
+        }
+        Ok(total)
+    }
+
+    /// Sets the Onsager memory of every rule.
+    pub fn remember(&mut self, memory: Memory) {
+        for rule in &mut self.rules {
+            rule.remember(memory);
+        }
+    }
+
+    /// Products with the matrices so far, one per column.
+    #[must_use]
+    pub fn products(&self) -> u64 {
+        self.rules.iter().map(|r| r.products()).sum()
+    }
+
+    /// Bytes of matrices, messages and moments; the state before a sweep is kept beside the
+    /// present one.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.rules.iter().map(|r| r.bytes()).sum::<usize>() + 2 * self.graph.bytes()
+    }
+}

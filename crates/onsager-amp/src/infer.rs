@@ -1,0 +1,356 @@
+//! The sweep driver: damping, stopping, recording and restarts, written once.
+
+use std::ops::ControlFlow;
+
+use nalgebra::DMatrix;
+
+use crate::damping::Adaptive;
+use crate::message::mean_square;
+use crate::outcome::{Estimate, Iteration, Outcome, Record, Stop};
+use crate::rules::rules;
+use crate::{AmpError, Damping, Engine, Posterior, Problem, Settings};
+
+/// Runs message passing on a problem.
+///
+/// # Errors
+/// Settings out of range, a start that needs a truth or a model the problem does not have, a
+/// factor without a rule. A run that diverged or did not converge is *not* an error: see
+/// [`Outcome::stop`].
+pub fn infer(problem: &Problem, settings: &Settings) -> Result<Outcome, AmpError> {
+    infer_observed(problem, settings, &mut |_| ControlFlow::Continue(()))
+}
+
+/// [`infer`] with an observer, called at the start and after every sweep, which may stop the run.
+///
+/// # Errors
+/// As for [`infer`].
+pub fn infer_observed(
+    problem: &Problem,
+    settings: &Settings,
+    observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>,
+) -> Result<Outcome, AmpError> {
+    settings.check()?;
+    let mut best: Option<Outcome> = None;
+    let mut products = 0;
+    for restart in 0..=settings.restarts {
+        let outcome = Run::new(problem, settings, restart)?.finish(observer)?;
+        products += outcome.products;
+        let interrupted = outcome.stop == Stop::Interrupted;
+        // A run that diverged has no evidence, and none is less than any.
+        if best.as_ref().is_none_or(|b| outcome.evidence > b.evidence) {
+            best = Some(outcome);
+        }
+        if interrupted {
+            break;
+        }
+    }
+    match best {
+        Some(outcome) => Ok(Outcome {
+            products,
+            ..outcome
+        }),
+        None => Err(AmpError::Setting {
+            name: "restarts",
+            range: "at least 0",
+            value: -1.0,
+        }),
+    }
+}
+
+/// One run from one start.
+struct Run<'a> {
+    problem: &'a Problem,
+    settings: &'a Settings,
+    engine: Engine,
+    adaptive: Adaptive,
+    /// Norms of the estimates after the last sweep, by declared variable and problem.
+    norms: Vec<Vec<f64>>,
+    trace: Vec<Record>,
+    first_damped: Option<usize>,
+}
+
+/// What one sweep did.
+struct Motion {
+    /// Largest squared change per component over `ρ`.
+    residual: f64,
+    /// Largest squared change of an estimate over its squared norm.
+    relative: f64,
+    /// Whether every estimate is at rest or has vanished.
+    settled: bool,
+}
+
+/// An estimate whose norm exceeds the declared second moment this many times is no posterior mean.
+const DIVERGED: f64 = 1e6;
+
+/// A centred signal estimated at less than this part of its second moment, and shrinking, counts
+/// as trivial: the random start is a hundred times above, any overlap of interest more.
+const TRIVIAL: f64 = 1e-6;
+
+impl<'a> Run<'a> {
+    fn new(problem: &'a Problem, settings: &'a Settings, restart: usize) -> Result<Self, AmpError> {
+        let mut engine = Engine::new(problem, rules(problem, settings.variances)?)?;
+        if let Some(schedule) = &settings.schedule {
+            engine = engine.with_schedule(schedule.clone());
+        }
+        let mut stream = settings.seed.stream("amp", 0, restart as u64, "start");
+        engine.start(problem, &settings.start, &mut stream)?;
+        let mut run = Self {
+            problem,
+            settings,
+            engine,
+            adaptive: Adaptive::default(),
+            norms: Vec::new(),
+            trace: Vec::new(),
+            first_damped: None,
+        };
+        run.norms = run.measure(|p, t| p.norm(t));
+        Ok(run)
+    }
+
+    fn finish(
+        mut self,
+        observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>,
+    ) -> Result<Outcome, AmpError> {
+        let stop = self.sweeps(observer)?;
+        self.outcome(stop)
+    }
+
+    fn sweeps(
+        &mut self,
+        observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>,
+    ) -> Result<Stop, AmpError> {
+        let mut step = match self.settings.damping {
+            Damping::Adaptive => 1.0,
+            Damping::Fixed(step) => step,
+        };
+        self.record(0, 0.0, step);
+        if self.show(observer) {
+            return Ok(Stop::Interrupted);
+        }
+        for iteration in 1..=self.settings.max_iterations {
+            let before = self.engine.graph.clone();
+            self.engine.sweep(step)?;
+            let motion = self.motion(&before);
+            if !self.engine.graph.is_finite() || self.exploded() {
+                self.engine.graph = before;
+                return Ok(Stop::Diverged);
+            }
+            self.record(iteration, motion.residual, step);
+            if step < 1.0 {
+                self.first_damped.get_or_insert(iteration);
+            }
+            if self.show(observer) {
+                return Ok(Stop::Interrupted);
+            }
+            if motion.settled {
+                return Ok(if self.is_trivial(self.problem.tree.signal_index()) {
+                    Stop::Trivial
+                } else {
+                    Stop::Converged
+                });
+            }
+            if self.settings.damping == Damping::Adaptive {
+                let (gap, noise) = self.relative_gap();
+                self.adaptive.observe(motion.relative, gap, noise);
+                step = self.adaptive.step;
+            }
+        }
+        Ok(Stop::NotConverged)
+    }
+
+    /// Indices of the declared variables.
+    fn declared(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let variables = self.problem.tree.variables();
+        (0..variables.len()).filter(|v| !variables[*v].is_field)
+    }
+
+    /// `f` of the moments of every declared variable, for every problem.
+    fn measure(&self, f: impl Fn(&Posterior, usize) -> f64) -> Vec<Vec<f64>> {
+        self.declared()
+            .filter_map(|v| self.engine.posterior(v))
+            .map(|p| (0..p.mean.ncols()).map(|t| f(p, t)).collect())
+            .collect()
+    }
+
+    fn motion(&mut self, before: &crate::graph::Graph<f64>) -> Motion {
+        let norms = self.measure(|p, t| p.norm(t));
+        let mut motion = Motion {
+            residual: 0.0,
+            relative: 0.0,
+            settled: true,
+        };
+        let tolerance = self.settings.tolerance;
+        for (l, v) in self.declared().enumerate() {
+            let rho = self.problem.tree.variables()[v].second_moment;
+            let (Some(new), Some(old)) = (self.engine.posterior(v), before.posterior(v)) else {
+                continue;
+            };
+            for t in 0..self.problem.problems {
+                let difference = new.mean.column(t) - old.mean.column(t);
+                let change = mean_square(difference.iter().copied());
+                let norm = norms[l][t];
+                let at_rest = change <= tolerance * norm.min(rho);
+                let vanished = norm <= tolerance * rho && norm <= self.norms[l][t];
+                motion.settled &= at_rest || vanished;
+                motion.residual = motion.residual.max(change / rho);
+                if !vanished {
+                    motion.relative = motion.relative.max(change / norm.max(tolerance * rho));
+                }
+            }
+        }
+        self.norms = norms;
+        motion
+    }
+
+    fn exploded(&self) -> bool {
+        self.declared().zip(&self.norms).any(|(v, norms)| {
+            let bound = DIVERGED * self.problem.tree.variables()[v].second_moment;
+            norms.iter().any(|norm| *norm > bound)
+        })
+    }
+
+    /// Whether the estimate of a centred variable is next to nothing.
+    fn is_trivial(&self, v: usize) -> bool {
+        let variable = &self.problem.tree.variables()[v];
+        let small = TRIVIAL * variable.second_moment;
+        let tiny = |p: &Posterior| (0..p.mean.ncols()).all(|t| p.norm(t) <= small);
+        variable.mean == 0.0 && self.engine.posterior(v).is_some_and(tiny)
+    }
+
+    /// Mean over problems of `√((|B|²/p - A)/ρ) - A` and of `A`.
+    fn nishimori(&self) -> (f64, f64) {
+        let rho = self.problem.tree.signal().second_moment;
+        let message = self.engine.evidence_message();
+        let problems = self.problem.problems;
+        let (mut gap, mut claimed) = (0.0, 0.0);
+        for t in 0..problems {
+            let a = message.precision.mean(t);
+            let square = mean_square(message.field.column(t).iter().copied());
+            gap += ((square - a).max(0.0) / rho).sqrt() - a;
+            claimed += a;
+        }
+        (gap / problems as f64, claimed / problems as f64)
+    }
+
+    /// The gap over the precision claimed, and how large it may be by chance.
+    ///
+    /// `|B|²/p` fluctuates around `ρA² + A` by about `(A√(2)+ 2A√(ρA))/√p`, hence the gap around 0
+    /// by about `(1/√2 + √(ρA))/(ρ √p)`.
+    fn relative_gap(&self) -> (f64, f64) {
+        let (gap, a) = self.nishimori();
+        if a <= 0.0 {
+            return (0.0, f64::INFINITY);
+        }
+        let rho = self.problem.tree.signal().second_moment;
+        let p = self.problem.signal_size() as f64;
+        let noise = (0.5f64.sqrt() + (rho * a).sqrt()) / (rho * a * p.sqrt());
+        (gap.abs() / a, noise)
+    }
+
+    fn record(&mut self, iteration: usize, residual: f64, step: f64) {
+        let signal = self.problem.tree.signal_index();
+        let of = |f: &dyn Fn(&Posterior, usize) -> f64| {
+            let problems = self.problem.problems;
+            self.engine.posterior(signal).map_or(0.0, |p| {
+                (0..problems).map(|t| f(p, t)).sum::<f64>() / problems as f64
+            })
+        };
+        let (mse, overlap) = self.errors(signal);
+        self.trace.push(Record {
+            iteration,
+            residual,
+            step,
+            norm: of(&|p, t| p.norm(t)),
+            claimed_mse: of(&|p, t| p.variance.mean(t)),
+            mse,
+            overlap,
+            nishimori_gap: self.nishimori().0,
+        });
+    }
+
+    /// Mean squared error and overlap of a variable, means over the problems, sign-aligned where
+    /// the model leaves the sign free.
+    fn errors(&self, v: usize) -> (Option<f64>, Option<f64>) {
+        let (Some(truth), Some(p)) = (&self.problem.truth[v], self.engine.posterior(v)) else {
+            return (None, None);
+        };
+        let free = self.problem.tree.free_signs()[v];
+        let n = truth.nrows() as f64;
+        let problems = truth.ncols() as f64;
+        let (mut mse, mut overlap) = (0.0, 0.0);
+        for (x, m) in truth.column_iter().zip(p.mean.column_iter()) {
+            let dot = x.dot(&m);
+            let sign = if free && dot < 0.0 { -1.0 } else { 1.0 };
+            mse += (m * sign - x).norm_squared() / n;
+            overlap += sign * dot / n;
+        }
+        (Some(mse / problems), Some(overlap / problems))
+    }
+
+    /// Shows the last record; whether the observer wants to stop.
+    fn show(&self, observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>) -> bool {
+        self.trace.last().is_some_and(|record| {
+            observer(&Iteration {
+                record,
+                problem: self.problem,
+                engine: &self.engine,
+            })
+            .is_break()
+        })
+    }
+
+    fn outcome(mut self, stop: Stop) -> Result<Outcome, AmpError> {
+        let signal = self.problem.tree.signal_index();
+        // The start alone has sent no message whose evidence could be taken.
+        let evidence = if stop == Stop::Diverged || self.trace.len() < 2 {
+            None
+        } else {
+            let all = self.engine.evidence()?;
+            let mean = all.iter().sum::<f64>() / all.len() as f64;
+            mean.is_finite().then_some(mean)
+        };
+        let last = self.trace.last().cloned();
+        let variables: Vec<Estimate> = self.declared().filter_map(|v| self.estimate(v)).collect();
+        let (mse, overlap) = self.errors(signal);
+        let mut outcome = Outcome {
+            estimate: DMatrix::zeros(0, 0),
+            stop,
+            trivial: self.is_trivial(signal),
+            residual: last.as_ref().map_or(f64::INFINITY, |r| r.residual),
+            iterations: last.as_ref().map_or(0, |r| r.iteration),
+            trace: std::mem::take(&mut self.trace),
+            first_damped: self.first_damped,
+            evidence,
+            claimed_mse: 0.0,
+            mse,
+            overlap,
+            nishimori_gap: self.nishimori().0,
+            products: self.engine.products(),
+            peak_memory: self.engine.bytes(),
+            variables,
+        };
+        let name = &self.problem.tree.signal().name;
+        if let Some(x) = outcome.variables.iter().find(|v| v.name == *name) {
+            outcome.claimed_mse = x.claimed_mse;
+            outcome.estimate = x.mean.clone();
+        }
+        Ok(outcome)
+    }
+
+    fn estimate(&self, v: usize) -> Option<Estimate> {
+        let p = self.engine.posterior(v)?;
+        let problems = self.problem.problems;
+        let mean = |f: &dyn Fn(usize) -> f64| (0..problems).map(f).sum::<f64>() / problems as f64;
+        let (mse, overlap) = self.errors(v);
+        Some(Estimate {
+            name: self.problem.tree.variables()[v].name.clone(),
+            mean: p.mean.clone(),
+            variance: DMatrix::from_fn(p.mean.nrows(), problems, |i, t| p.variance.at(i, t)),
+            norm: mean(&|t| p.norm(t)),
+            claimed_mse: mean(&|t| p.variance.mean(t)),
+            mse,
+            overlap,
+            trivial: self.is_trivial(v),
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! What an edge carries: Gaussian messages, and the moments computed behind them.
+
+use nalgebra::DMatrix;
+use onsager_operators::Field;
+use onsager_scalar::Precisions;
+
+/// Natural message `exp(-a |x|²/2 + Re(b̄ x))` about the components of a variable.
+///
+/// `field` is an `n x T` block: `T` problems that share the model stand side by side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message<F: Field = f64> {
+    /// `a`, non-negative.
+    pub precision: Precision,
+    /// `b`, of shape `n x T`.
+    pub field: DMatrix<F>,
+}
+
+/// Posterior mean and variance of the components of a variable.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Posterior<F: Field = f64> {
+    /// `E x`, of shape `n x T`.
+    pub mean: DMatrix<F>,
+    /// `E |x - E x|²`, in the shapes of a precision.
+    pub variance: Variance,
+}
+
+/// A non-negative diagonal matrix for each of the `T` problems.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Diagonal {
+    /// One value per problem, shared by all components.
+    Shared(Vec<f64>),
+    /// One value per component and problem, `n x T`.
+    Each(DMatrix<f64>),
+}
+
+/// Precisions of a block of messages.
+pub type Precision = Diagonal;
+
+/// Variances of a block of moments.
+pub type Variance = Diagonal;
+
+impl Diagonal {
+    /// The value of component `i` of problem `t`.
+    #[must_use]
+    pub fn at(&self, i: usize, t: usize) -> f64 {
+        match self {
+            Self::Shared(a) => a[t],
+            Self::Each(a) => a[(i, t)],
+        }
+    }
+
+    /// The mean over the components of problem `t`.
+    #[must_use]
+    pub fn mean(&self, t: usize) -> f64 {
+        match self {
+            Self::Shared(a) => a[t],
+            Self::Each(a) => a.column(t).mean(),
+        }
+    }
+
+    /// The values of problem `t`, as the scalar layer reads them.
+    #[must_use]
+    pub fn column(&self, t: usize) -> Precisions<'_> {
+        match self {
+            Self::Shared(a) => Precisions::Shared(a[t]),
+            Self::Each(a) => {
+                let n = a.nrows();
+                Precisions::Each(&a.as_slice()[t * n..(t + 1) * n])
+            }
+        }
+    }
+
+    /// `u · self + v · other`, one per component as soon as one of the two is.
+    fn combine(&self, u: f64, other: &Self, v: f64) -> Self {
+        match (self, other) {
+            (Self::Shared(a), Self::Shared(b)) => {
+                Self::Shared(a.iter().zip(b).map(|(a, b)| u * a + v * b).collect())
+            }
+            (Self::Each(a), b) => Self::Each(DMatrix::from_fn(a.nrows(), a.ncols(), |i, t| {
+                u * a[(i, t)] + v * b.at(i, t)
+            })),
+            (a, Self::Each(b)) => Self::Each(DMatrix::from_fn(b.nrows(), b.ncols(), |i, t| {
+                u * a.at(i, t) + v * b[(i, t)]
+            })),
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        match self {
+            Self::Shared(a) => a.iter().all(|a| a.is_finite()),
+            Self::Each(a) => a.iter().all(|a| a.is_finite()),
+        }
+    }
+}
+
+impl<F: Field> Message<F> {
+    /// The message that says nothing.
+    #[must_use]
+    pub fn flat(n: usize, problems: usize) -> Self {
+        Self {
+            precision: Diagonal::Shared(vec![0.0; problems]),
+            field: DMatrix::zeros(n, problems),
+        }
+    }
+
+    /// The product of two messages: natural parameters add.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            precision: self.precision.combine(1.0, &other.precision, 1.0),
+            field: &self.field + &other.field,
+        }
+    }
+
+    /// `(1 - step) · self + step · new` in natural parameters, which keeps precisions admissible.
+    #[must_use]
+    pub fn towards(&self, new: Self, step: f64) -> Self {
+        if step == 1.0 {
+            return new;
+        }
+        Self {
+            precision: self.precision.combine(1.0 - step, &new.precision, step),
+            field: self.field.map(|b| b.scale(1.0 - step)) + new.field.map(|b| b.scale(step)),
+        }
+    }
+
+    /// Whether every number is finite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.precision.is_finite() && self.field.iter().all(|b| b.is_finite())
+    }
+}
+
+impl<F: Field> Posterior<F> {
+    /// One mean for all components, one variance.
+    #[must_use]
+    pub fn constant(n: usize, problems: usize, mean: F, variance: f64) -> Self {
+        Self {
+            mean: DMatrix::from_element(n, problems, mean),
+            variance: Diagonal::Shared(vec![variance; problems]),
+        }
+    }
+
+    /// `|E x|²/n` of problem `t`: the overlap claimed without the truth.
+    #[must_use]
+    pub fn norm(&self, t: usize) -> f64 {
+        mean_square(self.mean.column(t).iter().copied())
+    }
+
+    /// Whether every number is finite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.variance.is_finite() && self.mean.iter().all(|x| x.is_finite())
+    }
+}
+
+/// `Σ |x_i|²/n`.
+pub(crate) fn mean_square<F: Field>(x: impl ExactSizeIterator<Item = F>) -> f64 {
+    let n = x.len() as f64;
+    x.map(|x| x.modulus_squared()).sum::<f64>() / n
+}

@@ -1,0 +1,127 @@
+//! What a factor does at finite size, and what it sees of the tree.
+
+use onsager_operators::Field;
+
+use crate::graph::Graph;
+use crate::{AmpError, Message, Posterior};
+
+/// A factor at finite size: reads messages or moments of its edges, writes messages.
+///
+/// A rule owns its Onsager memory. It is told which of its ports to update by the schedule and
+/// never how far: damping is applied to what it sends.
+pub trait Rule<F: Field = f64>: Send {
+    /// Computes and sends the messages to the ports `targets` (positions among the factor's
+    /// variables, from the latent side outwards).
+    ///
+    /// # Errors
+    /// A product that is refused, a variable that nothing has estimated yet.
+    fn update(&mut self, targets: &[usize], ports: &mut Ports<'_, F>) -> Result<(), AmpError>;
+
+    /// The factor's share of the Bethe evidence of each problem, in nats, at the present messages.
+    ///
+    /// # Errors
+    /// As for [`Rule::update`].
+    fn log_partition(&self, ports: &Ports<'_, F>) -> Result<Vec<f64>, AmpError>;
+
+    /// Sets the Onsager memory at the start of a run.
+    fn remember(&mut self, _memory: Memory) {}
+
+    /// Improves the parameters of the factor from the present messages; by default there are none
+    /// to learn.
+    ///
+    /// # Errors
+    /// As for [`Rule::update`].
+    fn learn(&mut self, _ports: &Ports<'_, F>) -> Result<(), AmpError> {
+        Ok(())
+    }
+
+    /// Products with the factor's matrix so far, one per column.
+    fn products(&self) -> u64 {
+        0
+    }
+
+    /// Bytes of the factor's matrix.
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+/// How the present estimates depend on the matrices, which decides the first Onsager terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// They do not: no correction at the first step.
+    Independent,
+    /// They are stationary: the estimate before the present one was the present one. Memory that
+    /// a rule already has is kept.
+    Stationary,
+}
+
+/// The edges of one factor.
+pub struct Ports<'a, F: Field = f64> {
+    pub(crate) graph: &'a mut Graph<F>,
+    pub(crate) factor: usize,
+    pub(crate) step: f64,
+}
+
+impl<F: Field> Ports<'_, F> {
+    /// Number of problems `T`.
+    #[must_use]
+    pub fn problems(&self) -> usize {
+        self.graph.problems
+    }
+
+    /// Components of the variable at `port`.
+    #[must_use]
+    pub fn size(&self, port: usize) -> usize {
+        self.graph.sizes[self.graph.edges[self.edge(port)].variable]
+    }
+
+    /// What all other factors say about the variable at `port`: the product of their messages.
+    #[must_use]
+    pub fn message(&self, port: usize) -> Message<F> {
+        self.graph.message_except(self.edge(port))
+    }
+
+    /// The moments that another factor last computed for the variable at `port`.
+    ///
+    /// # Errors
+    /// [`AmpError::Schedule`] when there are none yet.
+    pub fn posterior(&self, port: usize) -> Result<&Posterior<F>, AmpError> {
+        let edge = self.edge(port);
+        let variable = self.graph.edges[edge].variable;
+        self.graph
+            .posterior_except(variable, Some(edge))
+            .ok_or_else(|| AmpError::Schedule {
+                factor: self.graph.names[self.factor].clone(),
+                variable: self.graph.variables[variable].clone(),
+            })
+    }
+
+    /// The message that this factor last sent to `port`, after damping.
+    #[must_use]
+    pub fn sent(&self, port: usize) -> &Message<F> {
+        &self.graph.edges[self.edge(port)].message
+    }
+
+    /// Sends a message to `port`, damped, with the moments computed behind it, if any.
+    pub fn send(&mut self, port: usize, message: Message<F>, posterior: Option<Posterior<F>>) {
+        let step = self.step;
+        let edge = self.edge(port);
+        let edge = &mut self.graph.edges[edge];
+        // The first message has nothing to be averaged with.
+        let step = if edge.sent { step } else { 1.0 };
+        edge.message = edge.message.towards(message, step);
+        edge.posterior = posterior;
+        edge.sent = true;
+    }
+
+    /// Replaces the moments computed behind the edge to `port`; the message stays.
+    pub fn estimate(&mut self, port: usize, posterior: Posterior<F>) {
+        let edge = self.edge(port);
+        self.graph.edges[edge].posterior = Some(posterior);
+    }
+
+    fn edge(&self, port: usize) -> usize {
+        self.graph.of_factor[self.factor][port]
+    }
+}

@@ -1,0 +1,188 @@
+//! A matrix of independent entries between two variables.
+
+use std::sync::Arc;
+
+use nalgebra::DMatrix;
+use onsager_operators::{Counted, Field, LinearOperator};
+
+use super::Variances;
+use crate::{AmpError, Diagonal, Memory, Message, Ports, Precision, Rule};
+
+/// `h = W x/√k`, `W` with `k` columns and independent entries of unit variance, with Onsager
+/// corrections.
+///
+/// Forwards, with the estimate `x` of variance `c`: `V = mean(c)`, `ω = W x/√k - V g_old`, sent as
+/// precision `1/V` and field `ω/V`. Backwards, with `g = (E h - ω)/V`: `Λ = |g|²/k`,
+/// `γ = Wᴴ g/√k + Λ x`.
+///
+/// With one variance per component, `V_i = Σ_j |W_ij|² c_j/k` and `Λ_j = Σ_i |W_ij|² |g_i|²/k`.
+pub struct Linear<F: Field = f64> {
+    matrix: Counted<Arc<dyn LinearOperator<F>>>,
+    variances: Variances,
+    floor: f64,
+    /// `g` of the last backward message.
+    score: Option<DMatrix<F>>,
+    /// `x` of the last forward message.
+    input: Option<DMatrix<F>>,
+}
+
+impl<F: Field> Linear<F> {
+    /// The rule of `matrix = W`; `V` is never taken below `floor > 0`.
+    #[must_use]
+    pub fn new(matrix: Arc<dyn LinearOperator<F>>, variances: Variances, floor: f64) -> Self {
+        Self {
+            matrix: Counted::new(matrix),
+            variances,
+            floor,
+            score: None,
+            input: None,
+        }
+    }
+
+    fn forward(&mut self, ports: &mut Ports<'_, F>) -> Result<(), AmpError> {
+        let estimate = ports.posterior(0)?;
+        let x = estimate.mean.clone();
+        let k = x.nrows() as f64;
+        let variance = match self.variances {
+            Variances::Shared => {
+                let mean = |t| estimate.variance.mean(t).max(self.floor);
+                Diagonal::Shared((0..x.ncols()).map(mean).collect())
+            }
+            Variances::PerComponent => {
+                let c = DMatrix::from_fn(x.nrows(), x.ncols(), |j, t| estimate.variance.at(j, t));
+                let floor = |v: f64| (v / k).max(self.floor);
+                Diagonal::Each(self.squared(&c, false)?.map(floor))
+            }
+        };
+        let image = self.matrix.apply(&x)?;
+        let scale = 1.0 / k.sqrt();
+        let (rows, problems) = image.shape();
+        let field = DMatrix::from_fn(rows, problems, |i, t| {
+            let v = variance.at(i, t);
+            let omega = image[(i, t)].scale(scale);
+            match &self.score {
+                Some(g) => omega.unscale(v) - g[(i, t)],
+                None => omega.unscale(v),
+            }
+        });
+        let precision = invert(&variance);
+        self.input = Some(x);
+        ports.send(1, Message { precision, field }, None);
+        Ok(())
+    }
+
+    fn backward(&mut self, ports: &mut Ports<'_, F>) -> Result<(), AmpError> {
+        let g = score(ports)?;
+        let input = match &self.input {
+            Some(x) => x,
+            None => &ports.posterior(0)?.mean,
+        };
+        let k = input.nrows() as f64;
+        let square = g.map(|g| g.modulus_squared());
+        let precision = match self.variances {
+            Variances::Shared => {
+                Diagonal::Shared((0..g.ncols()).map(|t| square.column(t).sum() / k).collect())
+            }
+            Variances::PerComponent => Diagonal::Each(self.squared(&square, true)? / k),
+        };
+        let mut field = self.matrix.apply_adjoint(&g)?;
+        let scale = 1.0 / k.sqrt();
+        for t in 0..g.ncols() {
+            for j in 0..input.nrows() {
+                field[(j, t)] =
+                    field[(j, t)].scale(scale) + input[(j, t)].scale(precision.at(j, t));
+            }
+        }
+        self.score = Some(g);
+        ports.send(0, Message { precision, field }, None);
+        Ok(())
+    }
+
+    /// Products with the squared moduli of the entries.
+    fn squared(&self, x: &DMatrix<f64>, adjoint: bool) -> Result<DMatrix<f64>, AmpError> {
+        let shape = self.matrix.shape();
+        let rows = if adjoint { shape.columns } else { shape.rows };
+        let mut y = DMatrix::zeros(rows, x.ncols());
+        let columns = x.as_slice().chunks(x.nrows());
+        for (x, y) in columns.zip(y.as_mut_slice().chunks_mut(rows)) {
+            if adjoint {
+                self.matrix.apply_squared_adjoint_column(x, y)?;
+            } else {
+                self.matrix.apply_squared_column(x, y)?;
+            }
+        }
+        Ok(y)
+    }
+}
+
+impl<F: Field> Rule<F> for Linear<F> {
+    fn update(&mut self, targets: &[usize], ports: &mut Ports<'_, F>) -> Result<(), AmpError> {
+        for target in targets {
+            match target {
+                0 => self.backward(ports)?,
+                _ => self.forward(ports)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `Σ |ω - W x/√k|²/(2V) - Re γᴴx + Σ Λ(|x|² + c)/2`: the expansion of the exchange through
+    /// the matrix, and the message to `x` taken back.
+    fn log_partition(&self, ports: &Ports<'_, F>) -> Result<Vec<f64>, AmpError> {
+        let estimate = ports.posterior(0)?;
+        let (below, above) = (ports.sent(0), ports.sent(1));
+        let image = self.matrix.apply(&estimate.mean)?;
+        let scale = 1.0 / (estimate.mean.nrows() as f64).sqrt();
+        let share = |t: usize| {
+            let rows: f64 = (0..image.nrows())
+                .map(|i| {
+                    let v = 1.0 / above.precision.at(i, t);
+                    let difference = above.field[(i, t)].scale(v) - image[(i, t)].scale(scale);
+                    difference.modulus_squared() / (2.0 * v)
+                })
+                .sum();
+            let columns: f64 = (0..estimate.mean.nrows())
+                .map(|j| {
+                    let x = estimate.mean[(j, t)];
+                    let second = x.modulus_squared() + estimate.variance.at(j, t);
+                    0.5 * below.precision.at(j, t) * second
+                        - (below.field[(j, t)].conjugate() * x).real()
+                })
+                .sum();
+            rows + columns
+        };
+        Ok((0..ports.problems()).map(share).collect())
+    }
+
+    fn remember(&mut self, memory: Memory) {
+        if memory == Memory::Independent {
+            self.score = None;
+            self.input = None;
+        }
+    }
+
+    fn products(&self) -> u64 {
+        let products = self.matrix.products();
+        products.forward + products.adjoint
+    }
+
+    fn bytes(&self) -> usize {
+        self.matrix.bytes()
+    }
+}
+
+/// `g = (E h - ω)/V`, with the `ω` and `V` that the other side has seen.
+fn score<F: Field>(ports: &Ports<'_, F>) -> Result<DMatrix<F>, AmpError> {
+    let h = &ports.posterior(1)?.mean;
+    let sent = ports.sent(1);
+    Ok(DMatrix::from_fn(h.nrows(), h.ncols(), |i, t| {
+        h[(i, t)].scale(sent.precision.at(i, t)) - sent.field[(i, t)]
+    }))
+}
+
+fn invert(variance: &Diagonal) -> Precision {
+    match variance {
+        Diagonal::Shared(v) => Diagonal::Shared(v.iter().map(|v| 1.0 / v).collect()),
+        Diagonal::Each(v) => Diagonal::Each(v.map(|v| 1.0 / v)),
+    }
+}
