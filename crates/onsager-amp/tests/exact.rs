@@ -148,11 +148,11 @@ fn lamp_points_where_message_passing_ends_for_a_linear_prior() {
         });
         mean(&all.collect::<Vec<_>>())
     };
-    let ((small, _), (large, e)) = (angle(150), angle(600));
+    let ((small, _), (large, e)) = (angle(400), angle(1600));
     println!("{small} {large} ± {e}");
     // They differ by mean(c) + |v|²/p - ρ, of order p^(-1/2): squared sines of order 1/p.
     assert!(large <= 0.5 * small + 5.0 * e, "{small} {large} ± {e}");
-    assert!(large < 5.0 / 600.0);
+    assert!(large < 5.0 / 1600.0);
 }
 
 #[test]
