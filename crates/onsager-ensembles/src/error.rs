@@ -36,6 +36,22 @@ pub enum EnsembleError {
         /// The value found.
         value: f64,
     },
+    /// A list needs at least one entry.
+    #[error("{0} must not be empty")]
+    Empty(&'static str),
+    /// The argument of a transform meets a pole.
+    #[error("gamma must keep 1 + gamma t positive on [{lower}, {upper}], got {value}")]
+    Gamma {
+        /// The argument.
+        value: f64,
+        /// Lower end of the support.
+        lower: f64,
+        /// Upper end of the support.
+        upper: f64,
+    },
+    /// An integrand was refused.
+    #[error(transparent)]
+    Quadrature(#[from] onsager_scalar::quadrature::QuadratureError),
     /// A matrix could not be stored.
     #[cfg(feature = "sample")]
     #[error(transparent)]
@@ -49,5 +65,23 @@ pub(crate) fn not_negative(quantity: &'static str, value: f64) -> Result<f64, En
         Ok(value)
     } else {
         Err(EnsembleError::Negative { quantity, value })
+    }
+}
+
+/// Checks that a number is finite.
+pub(crate) fn finite(quantity: &'static str, value: f64) -> Result<f64, EnsembleError> {
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(EnsembleError::NotFinite { quantity, value })
+    }
+}
+
+/// Checks that a number is finite and positive.
+pub(crate) fn positive(quantity: &'static str, value: f64) -> Result<f64, EnsembleError> {
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(EnsembleError::NotPositive { quantity, value })
     }
 }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
 
-use crate::Table;
+use crate::{Row, Table};
 
 /// Probability that a figure whose theory is right is called wrong.
 pub const FAMILY_ERROR: f64 = 1e-4;
@@ -146,7 +146,7 @@ pub struct MeanPoint {
     pub samples: [Option<Sample>; 3],
     /// Theory at size n with its control parameter shifted by 5 percent.
     pub shifted: f64,
-    /// What the bias is compared with; usually `|theory(n)|`.
+    /// What the bias is compared with, positive; usually `|theory(n)|`.
     pub quantity: f64,
 }
 
@@ -243,9 +243,14 @@ impl MeanPoint {
         let theory = self.theory.map(|value| value + shift);
         let decay = self.sizes.map(|size| size.powf(-exponent));
         let increasing = self.sizes[0] < self.sizes[1] && self.sizes[1] < self.sizes[2];
-        let finite = theory.iter().chain(&decay).all(|value| value.is_finite());
-        if !finite || !increasing || self.sizes[0] <= 0.0 || exponent.is_nan() || exponent <= 0.0 {
-            return Outcome::unusable("theory, sizes or exponent have no usable value");
+        let finite = theory
+            .iter()
+            .chain(&decay)
+            .chain([&self.quantity])
+            .all(|value| value.is_finite());
+        let positive = self.sizes[0] > 0.0 && self.quantity > 0.0 && exponent > 0.0;
+        if !finite || !increasing || !positive {
+            return Outcome::unusable("theory, quantity, sizes or exponent have no usable value");
         }
         // Weighted least squares of mean - theory = b n^-g at the two smaller sizes.
         let (mut moment, mut weight) = (0.0, 0.0);
@@ -443,6 +448,20 @@ impl Success {
         self
     }
 
+    /// Adds a measured fraction ([`Row::fraction`]); a missing row is a point that fails.
+    pub fn row(self, label: impl Into<String>, row: Option<&Row>, claim: Claim) -> Self {
+        let trials = row.map_or(0, |row| row.trials);
+        let successes = row.map_or(f64::NAN, |row| row.y * row.trials as f64);
+        // A fraction that is none, like NaN, becomes more successes than trials, which fails.
+        let possible = (0.0..=trials as f64).contains(&successes.round());
+        let successes = if possible {
+            successes.round() as u64
+        } else {
+            trials + 1
+        };
+        self.point(label, successes, trials, claim)
+    }
+
     fn judge(&self, level: f64) -> Verdict {
         let checks: Vec<_> = self
             .points
@@ -508,8 +527,17 @@ pub struct Collapse {
     pub rival: f64,
     /// Allowed relative correction to scaling.
     pub correction: f64,
-    /// The judged points: label, and (size, mean) in increasing order of size.
-    pub points: Vec<(String, Vec<(f64, Sample)>)>,
+    /// The judged points.
+    pub points: Vec<CollapsePoint>,
+}
+
+/// One point of a [`Collapse`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct CollapsePoint {
+    /// The point in words.
+    pub label: String,
+    /// Sizes in increasing order with their means; no mean if it is missing.
+    pub sizes: Vec<(f64, Option<Sample>)>,
 }
 
 impl Collapse {
@@ -525,15 +553,18 @@ impl Collapse {
     }
 
     /// Adds the means at one scaled abscissa, smallest size first; at least two sizes.
-    pub fn point(mut self, label: impl Into<String>, sizes: Vec<(f64, Sample)>) -> Self {
-        self.points.push((label.into(), sizes));
+    pub fn point(mut self, label: impl Into<String>, sizes: Vec<(f64, Option<Sample>)>) -> Self {
+        self.points.push(CollapsePoint {
+            label: label.into(),
+            sizes,
+        });
         self
     }
 
     fn comparisons(&self) -> usize {
         self.points
             .iter()
-            .map(|(_, sizes)| sizes.len().max(2) - 1)
+            .map(|point| point.sizes.len().max(2) - 1)
             .sum()
     }
 
@@ -541,16 +572,23 @@ impl Collapse {
         let checks: Vec<_> = self
             .points
             .iter()
-            .map(|(label, sizes)| Check {
-                label,
-                outcome: self.check(sizes, self.exponent, level),
-                control: Some(self.check(sizes, self.rival, level)),
+            .map(|point| Check {
+                label: &point.label,
+                outcome: self.check(&point.sizes, self.exponent, level),
+                control: Some(self.check(&point.sizes, self.rival, level)),
             })
             .collect();
         verdict(&self.name, &checks)
     }
 
-    fn check(&self, sizes: &[(f64, Sample)], exponent: f64, level: f64) -> Outcome {
+    fn check(&self, sizes: &[(f64, Option<Sample>)], exponent: f64, level: f64) -> Outcome {
+        let present: Option<Vec<_>> = sizes
+            .iter()
+            .map(|(size, sample)| Some((*size, (*sample)?)))
+            .collect();
+        let Some(sizes) = present else {
+            return Outcome::unusable("a size is missing");
+        };
         let Some(((largest, reference), smaller)) = sizes
             .split_last()
             .filter(|(_, smaller)| !smaller.is_empty())
@@ -744,5 +782,286 @@ mod infinite {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
         Ok(Option::deserialize(from)?.unwrap_or(f64::INFINITY))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Standard normal numbers (Box and Muller) from SplitMix64.
+    struct Normal(u64);
+
+    impl Normal {
+        fn uniform(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        }
+
+        fn next(&mut self) -> f64 {
+            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+            radius * (std::f64::consts::TAU * self.uniform()).cos()
+        }
+
+        /// Trials around `mean` with fluctuations of order `n^-1/2`.
+        fn sample(&mut self, mean: f64, n: f64, trials: usize) -> Sample {
+            let values: Vec<f64> = (0..trials).map(|_| mean + self.next() / n.sqrt()).collect();
+            Sample::of(&values)
+        }
+    }
+
+    const SIZES: [f64; 3] = [250.0, 500.0, 1000.0];
+
+    /// A point whose theory is 1 and whose means are `truth + bias / n`.
+    fn point(normal: &mut Normal, truth: f64, bias: f64, trials: usize) -> MeanPoint {
+        MeanPoint {
+            label: "x".to_owned(),
+            sizes: SIZES,
+            theory: [1.0; 3],
+            samples: SIZES.map(|n| Some(normal.sample(truth + bias / n, n, trials))),
+            shifted: 1.05,
+            quantity: 1.0,
+        }
+    }
+
+    fn means(points: Vec<MeanPoint>) -> Agreement {
+        Means {
+            name: "means".to_owned(),
+            exponent: 1.0,
+            points,
+        }
+        .into()
+    }
+
+    fn one(agreement: Agreement) -> Verdict {
+        judge(&[agreement]).remove(0)
+    }
+
+    #[test]
+    fn a_right_theory_fails_no_more_often_than_the_level() {
+        let (mut normal, level, repeats) = (Normal(1), 0.05, 4000);
+        let mut failed = 0;
+        for _ in 0..repeats {
+            let check = point(&mut normal, 1.0, 20.0, 16).check(1.0, 0.0, level);
+            failed += usize::from(!check.held());
+        }
+        let rate = failed as f64 / repeats as f64;
+        // Four standard deviations of the binomial count above; the bound is conservative, since the
+        // degrees of freedom of the sum lie between 15 and 45, but not idle: t_15 against t_45 is 3 percent of the level.
+        let slack = 4.0 * (level * (1.0 - level) / repeats as f64).sqrt();
+        assert!(rate <= level + slack, "rate {rate}");
+        assert!(rate >= level / 2.0, "rate {rate}: the bound says nothing");
+    }
+
+    #[test]
+    fn a_right_theory_holds_with_power_and_a_wrong_one_does_not() {
+        let mut normal = Normal(2);
+        let mut family = |truth| {
+            means(
+                (0..20)
+                    .map(|_| point(&mut normal, truth, 20.0, 64))
+                    .collect(),
+            )
+        };
+        let right = one(family(1.0));
+        assert!(right.held && right.worst <= 1.0, "{right:?}");
+        let wrong = one(family(1.05));
+        assert!(!wrong.held && wrong.worst > 1.0, "{wrong:?}");
+    }
+
+    #[test]
+    fn a_test_without_power_does_not_hold() {
+        let mut normal = Normal(3);
+        let mut blunt = point(&mut normal, 1.0, 0.0, 16);
+        for sample in blunt.samples.iter_mut().flatten() {
+            sample.standard_error *= 100.0;
+        }
+        let verdict = one(means(vec![blunt]));
+        assert!(
+            verdict.worst <= 1.0 && verdict.power == Some(0.0) && !verdict.held,
+            "{verdict:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_judged_does_not_hold() {
+        let good = point(&mut Normal(4), 1.0, 0.0, 64);
+        assert!(one(means(vec![good.clone()])).held);
+        let spoiled = |spoil: fn(&mut MeanPoint)| {
+            let mut bad = good.clone();
+            spoil(&mut bad);
+            one(means(vec![good.clone(), bad]))
+        };
+        let with = |change: fn(&mut Sample)| {
+            let mut bad = good.clone();
+            bad.samples[1].iter_mut().for_each(change);
+            one(means(vec![good.clone(), bad]))
+        };
+        let cases = [
+            spoiled(|point| point.samples[0] = None),
+            spoiled(|point| point.theory[2] = f64::NAN),
+            spoiled(|point| point.theory[0] = f64::INFINITY),
+            spoiled(|point| point.quantity = f64::NAN),
+            spoiled(|point| point.sizes = [1000.0, 500.0, 250.0]),
+            spoiled(|point| point.sizes[0] = 0.0),
+            with(|sample| sample.trials = MINIMUM_TRIALS - 1),
+            with(|sample| sample.mean = f64::NAN),
+            with(|sample| sample.standard_error = f64::NAN),
+            with(|sample| sample.standard_error = 0.0),
+            one(means(Vec::new())),
+            one(Means {
+                exponent: 0.0,
+                ..Means::new("means", 1.0)
+            }
+            .point(good.clone())
+            .into()),
+            one(Identity::new("identity", "none").into()),
+            one(Identity::new("identity", "")
+                .point("x", f64::NAN, f64::NAN, 1.0)
+                .into()),
+            one(Identity::new("identity", "")
+                .point("x", 1.0, 1.0, f64::NAN)
+                .into()),
+            one(Success::new("success")
+                .point("x", 15, 15, Claim::AtLeast(0.9))
+                .into()),
+            one(Success::new("success")
+                .point("x", 17, 16, Claim::AtLeast(0.9))
+                .into()),
+            one(Success::new("success")
+                .point("x", 16, 16, Claim::AtLeast(0.4))
+                .into()),
+            one(Success::new("success")
+                .point("x", 16, 16, Claim::AtLeast(f64::NAN))
+                .into()),
+            one(Collapse::new("collapse", 1.0, 0.0, 0.0)
+                .point("x", Vec::new())
+                .into()),
+            one(Collapse::new("collapse", 1.0, 0.0, 0.0)
+                .point("x", vec![(1.0, None), (2.0, good.samples[2])])
+                .into()),
+            one(Success::new("success")
+                .row("x", None, Claim::AtLeast(0.9))
+                .into()),
+            one(Success::new("success")
+                .row(
+                    "x",
+                    Some(&Row::fraction("", "", 0.0, 0, 0)),
+                    Claim::AtMost(0.1),
+                )
+                .into()),
+        ];
+        for (number, verdict) in cases.iter().enumerate() {
+            assert!(!verdict.held, "case {number}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_shift_that_cannot_be_judged_is_not_power() {
+        let mut point = point(&mut Normal(5), 1.0, 0.0, 64);
+        point.shifted = f64::NAN;
+        let verdict = one(means(vec![point]));
+        assert!(verdict.power == Some(0.0) && !verdict.held, "{verdict:?}");
+    }
+
+    #[test]
+    fn a_large_bias_is_a_disagreement() {
+        // 250 / n is 25 percent at n = 1000, although it extrapolates perfectly.
+        let verdict = one(means(vec![point(&mut Normal(6), 1.0, 250.0, 64)]));
+        assert!(!verdict.held && verdict.worst > 2.0, "{verdict:?}");
+    }
+
+    #[test]
+    fn the_family_shares_its_error() {
+        // Quantiles of the t distribution with 15 degrees of freedom, from tables: 0.001 and, by
+        // its closed form for the tail, smaller for more points.
+        assert!((student_quantile(1e-3, 15.0) - 4.0728).abs() < 5e-5);
+        let tail = |t: f64| StudentsT::new(0.0, 1.0, 15.0).map_or(f64::NAN, |law| 2.0 * law.sf(t));
+        for points in [1.0, 40.0, 1e4] {
+            let level = FAMILY_ERROR / points;
+            assert!((tail(student_quantile(level, 15.0)) / level - 1.0).abs() < 1e-6);
+        }
+        // The same point has a wider bound, hence a smaller ratio, in a larger family.
+        let single = point(&mut Normal(7), 1.01, 0.0, 64);
+        let alone = judge(&[means(vec![single.clone()])]);
+        let others = (0..50)
+            .map(|i| point(&mut Normal(i), 1.0, 0.0, 64))
+            .collect();
+        let family = judge(&[means(vec![single]), means(others)]);
+        assert!(
+            family[0].worst < alone[0].worst,
+            "{} and {}",
+            family[0].worst,
+            alone[0].worst
+        );
+    }
+
+    #[test]
+    fn identities_compare_to_their_tolerance() {
+        let identity = |b, shifted| {
+            one(Identity::new("identity", "rounding")
+                .point("x", 1.0, b, 1e-9)
+                .control(shifted)
+                .into())
+        };
+        assert!(identity(1.0 + 0.9e-9, 1.05).held);
+        assert!(!identity(1.0 + 1.1e-9, 1.05).held);
+        assert!(
+            !identity(1.0, 1.0).held,
+            "a control that agrees is no power"
+        );
+        assert!(one(Identity::new("exact", "").point("x", 2.0, 2.0, 0.0).into()).held);
+    }
+
+    #[test]
+    fn success_fractions_use_the_exact_tail() {
+        let verdict = |k, claim| one(Success::new("success").point("x", k, 16, claim).into());
+        // Ten of sixteen at 0.9: tail 0.0033 > 1e-4; six: 9.3e-6 < 1e-4.
+        assert!(verdict(10, Claim::AtLeast(0.9)).held);
+        assert!(!verdict(6, Claim::AtLeast(0.9)).held);
+        assert!(verdict(6, Claim::AtMost(0.1)).held);
+        assert!(!verdict(10, Claim::AtMost(0.1)).held);
+        let row = Row::fraction("", "", 0.0, 10, 16);
+        let from_row = one(Success::new("success")
+            .row("x", Some(&row), Claim::AtLeast(0.9))
+            .into());
+        assert_eq!(from_row, verdict(10, Claim::AtLeast(0.9)));
+        // Half of the trials refute neither claim: no power.
+        assert!(!verdict(8, Claim::AtLeast(0.6)).held);
+    }
+
+    #[test]
+    fn curves_collapse_with_the_right_exponent_only() {
+        let mut normal = Normal(8);
+        let points: Vec<_> = (0..5)
+            .map(|_| {
+                SIZES
+                    .map(|n| (n, Some(normal.sample(n.powf(-1.0 / 3.0), 1e6, 32))))
+                    .to_vec()
+            })
+            .collect();
+        let collapse = |exponent, rival| {
+            let empty = Collapse::new("collapse", exponent, rival, 0.01);
+            one(points
+                .iter()
+                .fold(empty, |c, sizes| c.point("x", sizes.clone()))
+                .into())
+        };
+        assert!(collapse(1.0 / 3.0, 0.5).held);
+        assert!(!collapse(0.5, 1.0 / 3.0).held);
+    }
+
+    #[test]
+    fn verdicts_survive_json() {
+        let verdict = one(means(Vec::new()));
+        let text = serde_json::to_string(&verdict).expect("JSON");
+        assert!(text.contains("\"worst\":null"), "{text}");
+        assert_eq!(
+            serde_json::from_str::<Verdict>(&text).expect("a verdict"),
+            verdict
+        );
     }
 }

@@ -74,6 +74,14 @@ pub enum FigureError {
         /// What the drawing layer said.
         reason: String,
     },
+    /// A packaged data file is not what it should be.
+    #[error("packaged data {name}: {reason}")]
+    Data {
+        /// The file.
+        name: &'static str,
+        /// What was expected and found.
+        reason: String,
+    },
     /// The threads could not be started.
     #[error("number of threads must allow a pool to start: {0}")]
     Threads(String),
@@ -99,3 +107,21 @@ impl FigureError {
         }
     }
 }
+
+/// What the readings and the declaration refuse is a computation that failed.
+macro_rules! computation {
+    ($($error:ty),*) => {$(
+        impl From<$error> for FigureError {
+            fn from(error: $error) -> Self {
+                Self::computation(error)
+            }
+        }
+    )*};
+}
+computation!(
+    onsager_model::ModelError,
+    onsager_amp::AmpError,
+    onsager_replica::ReplicaError,
+    onsager_operators::OperatorError,
+    onsager_ensembles::EnsembleError
+);

@@ -257,7 +257,7 @@ impl<'a> Problem<'a> {
             let spent = self.products + 1 >= self.settings.max_products; // one is kept for the end
             let exhausted = norm == 0.0 || steps == room || spent;
             // The projected eigenproblem is cubic in the steps: look at every fifth only.
-            if exhausted || steps == width || steps % 5 == 0 {
+            if exhausted || steps == width || steps.is_multiple_of(5) {
                 let ritz = symmetric_eigen(&projected.view((0, 0), (steps, steps)).into_owned())?;
                 let top = ritz.vectors.column(steps - 1);
                 let found = Direction::combine(&basis, top.iter());

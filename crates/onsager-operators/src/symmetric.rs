@@ -26,8 +26,8 @@ pub struct SymmetricTiles<S: Stored> {
     threads: Threads,
 }
 
-/// Rows and columns of a tile: the pieces of four vectors that a tile touches (8 kB) stay in the
-/// first-level cache, and its rows are long enough to be streamed.
+/// Rows and columns of a tile: the pieces of vectors that a tile touches (8 kB) stay in the
+/// first-level cache, and a row of blocks is long enough to hide its beginning and its end.
 const TILE: usize = 256;
 
 impl<S: Stored> SymmetricTiles<S> {

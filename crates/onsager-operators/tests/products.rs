@@ -410,6 +410,26 @@ fn symmetric_reads_each_lower_entry_once_from_its_filler() {
 }
 
 #[test]
+fn large_matrix_on_huge_pages_holds_its_entries() {
+    let columns = 9_000_000; // 72 MB, above the size from which huge pages are asked for
+    let op = Dense::from_rows(Shape::new(1, columns), |_, row| {
+        row.iter_mut()
+            .enumerate()
+            .for_each(|(j, a)| *a = (j % 3) as f64)
+    })
+    .unwrap();
+    assert!(
+        op.row(0)
+            .iter()
+            .enumerate()
+            .all(|(j, &a)| a == (j % 3) as f64)
+    );
+    let mut y = [0.0];
+    op.apply_column(&vec![1.0; columns], &mut y);
+    assert_eq!(y[0], columns as f64); // integers: exact in any order
+}
+
+#[test]
 fn bad_input_is_refused_by_name() {
     let shape = Shape::new(2, 3);
     let found = Dense::new(shape, vec![0.0; 5]).unwrap_err();

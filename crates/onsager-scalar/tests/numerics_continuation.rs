@@ -263,3 +263,41 @@ fn the_two_directions_retrace_one_curve() {
         assert!(a.maximum != b.maximum);
     }
 }
+
+#[test]
+fn a_corner_of_the_box_is_left_on_the_first_side_met() {
+    // The line u₀ = 2 u₁ meets u₀ = 1 at u₁ = 0.5, before u₁ = 0.51.
+    let set = Equations {
+        equations: 1,
+        f: |u: &[f64], out: &mut [f64]| out[0] = u[0] - 2.0 * u[1],
+    };
+    for (bounds, end) in [([1.0, 0.51], 0), ([1.0, 0.49], 1)] {
+        let bounds = [(-9.0, bounds[0]), (-9.0, bounds[1])];
+        let curve = trace(&set, &[0.9, 0.45], &[1.0, 0.0], &plan(&bounds), &[]).unwrap();
+        assert_eq!(curve.end, End::Bound(end));
+        let last = &curve.points.last().unwrap().u;
+        assert_eq!(last[end], bounds[end].1);
+        assert!(last[1 - end] <= bounds[1 - end].1 && (last[0] - 2.0 * last[1]).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn the_mean_field_magnet_turns_at_its_spinodals() {
+    // m = tanh(b (m + h)) as a curve in (m, h): spinodals where b (1 - m²) = 1.
+    let b = 2.5f64;
+    let set = Equations {
+        equations: 1,
+        f: move |u: &[f64], out: &mut [f64]| out[0] = u[0] - (b * (u[0] + u[1])).tanh(),
+    };
+    let bounds = [(-0.999, 0.999), WIDE];
+    let start = [-0.99, (-0.99f64).atanh() / b + 0.99];
+    let curve = trace(&set, &start, &[1.0, 0.0], &plan(&bounds), &[&|u| u[1]]).unwrap();
+    let m = (1.0 - 1.0 / b).sqrt();
+    let h = m.atanh() / b - m;
+    assert_eq!(curve.end, End::Bound(0));
+    assert_eq!(curve.turning_points.len(), 2);
+    for (fold, sign) in curve.turning_points.iter().zip([-1.0, 1.0]) {
+        assert!((fold.point.u[0] - sign * m).abs() < 1e-9, "{fold:?}");
+        assert!((fold.value - sign * h).abs() < 1e-12, "{fold:?}");
+    }
+}

@@ -27,7 +27,7 @@ impl<F: Fn(&[f64]) -> Vec<f64>> Coordinates for Map<F> {
     fn coordinates(&self, x: &Vec<f64>) -> Vec<f64> {
         x.clone()
     }
-    fn from_coordinates(&self, x: &[f64]) -> Option<Vec<f64>> {
+    fn state_at(&self, x: &[f64]) -> Option<Vec<f64>> {
         x.iter().all(|v| v.abs() < 1e3).then(|| x.to_vec())
     }
 }

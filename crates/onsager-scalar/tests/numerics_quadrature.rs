@@ -35,7 +35,8 @@ fn rules_are_exact_for_their_degree_and_not_beyond() {
 #[test]
 fn the_estimate_bounds_the_error() {
     let panels = Panels::new([0.0, 1.0]).unwrap();
-    let cases: [(fn(f64) -> f64, f64); 4] = [
+    type Case = (fn(f64) -> f64, f64);
+    let cases: [Case; 4] = [
         (|x| (20.0 * x).cos(), 20f64.sin() / 20.0),
         (|x| 1.0 / (1e-2 + x * x), 10.0 * 10f64.atan()),
         (|x| (x - 0.3).abs(), (0.09 + 0.49) / 2.0),

@@ -68,8 +68,8 @@ impl Axis {
         if low > high {
             return Span {
                 scale,
-                low: -1.0,
-                high: 0.0,
+                low: 0.0,
+                high: 1.0,
                 empty: true,
             };
         }
@@ -145,7 +145,7 @@ impl Span {
         let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);
         let step = step
             .into_iter()
-            .find(|step| *step >= raw * 0.999)
+            .find(|step| *step >= 0.7 * raw)
             .unwrap_or(10.0 * power);
         let decimals = (-step.log10().floor()).max(0.0) as usize;
         let largest = self.low.abs().max(self.high.abs());
@@ -181,13 +181,14 @@ impl Span {
             d if d < 2.2 => &[1, 2, 5],
             _ => &[1],
         };
+        let decimal = self.low >= -3.0 && self.high <= 4.0;
         let mut ticks = Vec::new();
         for exponent in first..=last {
             for digit in 1..=9 {
                 let at = f64::from(exponent) + f64::from(digit).log10();
                 let named = labelled.contains(&digit) && exponent.rem_euclid(every) == 0;
                 if digit == 1 || every == 1 {
-                    let text = named.then(|| power_of_ten(digit, exponent));
+                    let text = named.then(|| power_of_ten(digit, exponent, decimal));
                     ticks.push(Tick { at, text });
                 }
             }
@@ -196,15 +197,13 @@ impl Span {
     }
 }
 
-/// `digit · 10^exponent`: decimal where that is short.
-fn power_of_ten(digit: i32, exponent: i32) -> String {
-    match exponent {
-        0..=3 => format!("{}", i64::from(digit) * 10i64.pow(exponent.unsigned_abs())),
-        -2..=-1 => {
-            let decimals = exponent.unsigned_abs() as usize;
-            format!("{:.decimals$}", f64::from(digit) * 10f64.powi(exponent))
-        }
-        _ if digit == 1 => format!("10{}", superscript(exponent)),
+/// `digit · 10^exponent`, in decimals on an axis whose numbers are all short.
+fn power_of_ten(digit: i32, exponent: i32, decimal: bool) -> String {
+    let decimals = (-exponent).max(0) as usize;
+    match (exponent, digit) {
+        _ if decimal => format!("{:.decimals$}", f64::from(digit) * 10f64.powi(exponent)),
+        (0, _) => digit.to_string(),
+        (_, 1) => format!("10{}", superscript(exponent)),
         _ => format!("{digit}·10{}", superscript(exponent)),
     }
 }

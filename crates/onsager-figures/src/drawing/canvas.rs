@@ -266,12 +266,21 @@ impl Canvas {
         });
     }
 
+    /// Tiles with edges on whole pixels of the PNG, so that no light line shows between them.
     pub(super) fn mosaic(&mut self, tiles: &[(Frame, (u8, u8, u8))]) {
+        let snap = |v: f64| (v * f64::from(RESOLUTION)).round() / f64::from(RESOLUTION);
+        let sizes = |from: fn(&Frame) -> (f64, f64)| -> Vec<f64> {
+            tiles
+                .iter()
+                .map(|(tile, _)| from(tile))
+                .map(|(low, high)| snap(high) - snap(low))
+                .collect()
+        };
         self.scene.add(Primitive::RectBatch {
-            x: tiles.iter().map(|(tile, _)| tile.left).collect(),
-            y: tiles.iter().map(|(tile, _)| tile.top).collect(),
-            w: tiles.iter().map(|(tile, _)| tile.width).collect(),
-            h: tiles.iter().map(|(tile, _)| tile.height).collect(),
+            x: tiles.iter().map(|(tile, _)| snap(tile.left)).collect(),
+            y: tiles.iter().map(|(tile, _)| snap(tile.top)).collect(),
+            w: sizes(|tile| (tile.left, tile.right())),
+            h: sizes(|tile| (tile.top, tile.bottom())),
             fills: tiles
                 .iter()
                 .map(|(_, (r, g, b))| Color::Rgb(*r, *g, *b))
@@ -348,9 +357,24 @@ impl Canvas {
     }
 
     pub(super) fn png(&self) -> Result<Vec<u8>, String> {
+        let upward = |mark: &Primitive| {
+            matches!(
+                mark,
+                Primitive::Text {
+                    rotate: Some(_),
+                    ..
+                }
+            )
+        };
         let mut scene = Scene::new(self.scene.width, self.scene.height);
         scene.text_color.clone_from(&self.scene.text_color);
-        scene.elements.clone_from(&self.scene.elements);
+        scene.elements = self
+            .scene
+            .elements
+            .iter()
+            .filter(|mark| !upward(mark))
+            .cloned()
+            .collect();
         let mut canvas = Self {
             scene,
             images: Vec::new(),
@@ -358,9 +382,110 @@ impl Canvas {
         for (frame, image) in &self.images {
             canvas.mosaic(&tiles(*frame, image));
         }
-        RasterBackend::new()
+        let mut page = Pixels::render(&canvas.scene)?;
+        for mark in self.scene.elements.iter().filter(|mark| upward(mark)) {
+            page.write_upwards(mark)?;
+        }
+        page.encode()
+    }
+}
+
+/// A page of eight-bit red, green, blue.
+struct Pixels {
+    width: usize,
+    height: usize,
+    samples: Vec<[u8; 3]>,
+}
+
+impl Pixels {
+    fn render(scene: &Scene) -> Result<Self, String> {
+        let bytes = RasterBackend::new()
             .with_scale(RESOLUTION)
-            .render_scene(&canvas.scene)
+            .render_scene(scene)?;
+        let message = |error: png::DecodingError| error.to_string();
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+        decoder.set_transformations(png::Transformations::normalize_to_color8());
+        let mut reader = decoder.read_info().map_err(message)?;
+        let mut buffer = vec![0; reader.output_buffer_size().ok_or("the page is too large")?];
+        let info = reader.next_frame(&mut buffer).map_err(message)?;
+        let channels = info.color_type.samples();
+        if channels < 3 {
+            return Err(format!(
+                "pages must have colours, got {:?}",
+                info.color_type
+            ));
+        }
+        let samples = buffer[..info.buffer_size()]
+            .chunks(channels)
+            .map(|p| [p[0], p[1], p[2]])
+            .collect();
+        Ok(Self {
+            width: info.width as usize,
+            height: info.height as usize,
+            samples,
+        })
+    }
+
+    /// Writes a text along an upward line. It is set level on a page of its own and turned by exchanging
+    /// pixels, because the rasteriser's own rotation makes every grey edge black.
+    fn write_upwards(&mut self, mark: &Primitive) -> Result<(), String> {
+        let Primitive::Text {
+            x,
+            y,
+            content,
+            size,
+            color,
+            ..
+        } = mark
+        else {
+            return Ok(());
+        };
+        let (width, height) = (
+            1.5 * text_width(content, *size) + 20.0,
+            2.0 * f64::from(*size),
+        );
+        let (middle, baseline) = ((width / 2.0).round(), 1.5 * f64::from(*size));
+        let mut line = Scene::new(width, height);
+        line.add(Primitive::Text {
+            x: middle,
+            y: baseline,
+            content: content.clone(),
+            size: *size,
+            anchor: TextAnchor::Middle,
+            rotate: None,
+            bold: false,
+            color: color.clone(),
+        });
+        let line = Self::render(&line)?;
+        let pixel = |v: f64| (v * f64::from(RESOLUTION)).round() as i64;
+        for (index, ink) in line.samples.iter().enumerate() {
+            let (row, column) = ((index / line.width) as i64, (index % line.width) as i64);
+            let (to_x, to_y) = (
+                pixel(*x) + row - pixel(baseline),
+                pixel(*y) - column + pixel(middle),
+            );
+            let inside =
+                to_x >= 0 && to_y >= 0 && to_x < self.width as i64 && to_y < self.height as i64;
+            if inside {
+                let below = &mut self.samples[to_y as usize * self.width + to_x as usize];
+                for (below, ink) in below.iter_mut().zip(ink) {
+                    *below = (*below).min(*ink);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder
+            .write_header()
+            .and_then(|mut writer| writer.write_image_data(self.samples.as_flattened()))
+            .map_err(|error| error.to_string())?;
+        Ok(bytes)
     }
 }
 

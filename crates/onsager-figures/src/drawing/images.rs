@@ -64,8 +64,9 @@ impl Images {
     }
 }
 
-/// Side of an image on the page, and between neighbours.
-const SIDE: f64 = 58.0;
+/// Side of an image on the page: two units for each pixel of 28, so that all are equally wide.
+const SIDE: f64 = 56.0;
+/// Between neighbouring images.
 const GAP: f64 = 5.0;
 const TITLE: f64 = 24.0;
 const CAPTION: f64 = 18.0;

@@ -25,8 +25,8 @@ pub(super) fn draw(picture: &Picture) -> Canvas {
             Panel::Images(images) => images.size(),
         };
         let (row, column) = (index / columns, index % columns);
-        widths[column] = widths[column].max(size.width);
-        heights[row] = heights[row].max(size.height);
+        widths[column] = widths[column].max(size.width.ceil());
+        heights[row] = heights[row].max(size.height.ceil());
     }
     let extent = |sizes: &[f64]| sizes.iter().map(|size| size + GAP).sum::<f64>() + GAP;
     let mut canvas = Canvas::new(extent(&widths), extent(&heights));

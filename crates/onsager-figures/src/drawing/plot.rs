@@ -98,6 +98,9 @@ impl Plot {
         for (rule, level) in self.placed_rules(&spans) {
             view.rule_label(canvas, rule, level);
         }
+        for rule in self.rules(false) {
+            view.horizontal_rule_label(canvas, rule);
+        }
         if let Some(map) = self.heat_map() {
             view.colour_bar(canvas, map);
         }
@@ -554,8 +557,8 @@ impl View {
                     .copied()
                     .unwrap_or(f64::NAN);
                 // Neighbours overlap by a hair, so that no light line shows between them.
-                let width = (right - left + 0.4).min(frame.right() - left);
-                let height = (bottom - top + 0.4).min(frame.bottom() - top);
+                let width = (right - left + 0.5).min(frame.right() - left);
+                let height = (bottom - top + 0.5).min(frame.bottom() - top);
                 let tile = Frame {
                     left,
                     top,
@@ -617,6 +620,23 @@ impl View {
             &rule.label,
             palette(rule.colour),
         );
+    }
+}
+
+impl View {
+    fn horizontal_rule_label(&self, canvas: &mut Canvas, rule: &Rule) {
+        let at = self.y.fraction(rule.at);
+        if (0.0..=1.0).contains(&at) {
+            let y = self.frame.bottom() - at * self.frame.height + f64::from(NUMBERS) * 0.36;
+            let place = (self.frame.right() + 6.0, y);
+            canvas.coloured_text(
+                place,
+                Anchor::Start,
+                NUMBERS,
+                &rule.label,
+                palette(rule.colour),
+            );
+        }
     }
 }
 

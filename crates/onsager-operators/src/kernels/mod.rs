@@ -3,7 +3,8 @@
 //! All levels sum a row over the same eight lanes and the same tree, so AVX2 and AVX-512 give
 //! the same bits; the portable level rounds each product before adding it. Two levels differ by
 //! at most `2 γ_n Σ_j |a_ij| |x_j|` with `γ_n = n u / (1 - n u)`, `u = 2⁻⁵³`, `n` the number
-//! of summands, because each is a summation of the same products with standard error `γ_n`.
+//! of summands (one more for squared entries, which are rounded first): `γ_n` bounds the error
+//! of a sum of `n` products in any order.
 #![allow(unsafe_code)]
 
 mod portable;
@@ -218,7 +219,8 @@ loops!(f32, avx512_f32, avx2_f32);
 /// `x` itself when `T` is `f64`.
 pub(crate) fn as_real<T: 'static>(x: &[T]) -> Option<&[f64]> {
     // SAFETY: T is f64, so this is the identity. Needed because the field is a type parameter
-    // and only real operators have kernels.
+    // and only real operators have kernels; the generic loop adds in sequence, so the compiler
+    // may not vectorise it.
     (TypeId::of::<T>() == TypeId::of::<f64>())
         .then(|| unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) })
 }

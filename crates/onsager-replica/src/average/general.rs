@@ -192,14 +192,19 @@ fn outer(
     }
     let mut centres = vec![];
     for p in &student.pieces()[1..] {
-        centres.push(Centre::turn(p.lower / sd, field.variance.sqrt() / sd));
+        centres.push(Centre {
+            at: p.lower / sd,
+            radius: 7.0 * field.variance.sqrt() / sd,
+            density: sd / field.variance.sqrt(),
+        });
     }
     if ratio != 0.0 {
         for p in &teacher.pieces()[1..] {
-            centres.push(Centre::turn(
-                p.lower / (sd * ratio),
-                v_t.sqrt() / (sd * ratio.abs()),
-            ));
+            centres.push(Centre {
+                at: p.lower / (sd * ratio),
+                radius: 7.0 * v_t.sqrt() / (sd * ratio.abs()),
+                density: sd * ratio.abs() / v_t.sqrt(),
+            });
         }
     }
     let mut nodes = graded(&centres, COARSE, 0.0, (-REACH, REACH), STEP);
@@ -243,7 +248,11 @@ fn inner(
             };
             let at = scale * 0.5 * (l + r);
             if width > 0.0 && width.is_finite() && at.is_finite() {
-                centres.push(Centre::turn(at, width));
+                centres.push(Centre {
+                    at,
+                    radius: 7.0 * width,
+                    density: 1.0 / width,
+                });
             }
         }
     };

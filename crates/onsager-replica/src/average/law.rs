@@ -77,7 +77,11 @@ fn parts(law: &dyn Prior, a: f64, root: f64, centres: &mut Vec<Centre>) -> (f64,
     let mut ends = (f64::INFINITY, f64::NEG_INFINITY);
     for s in law.scales() {
         let (at, width) = (root * s.mean, (1.0 + a * s.variance).sqrt());
-        centres.push(Centre::bump(at, width));
+        centres.push(Centre {
+            at,
+            radius: 6.0 * width,
+            density: 0.5 / width,
+        });
         ends.0 = ends.0.min(at - REACH * width);
         ends.1 = ends.1.max(at + REACH * width);
     }
@@ -91,7 +95,11 @@ fn turns(law: &dyn Prior, scale: f64, per: f64, centres: &mut Vec<Centre>) {
         for t in &scales[..i] {
             let gap = (per * (s.mean - t.mean)).abs();
             if gap > 0.0 {
-                centres.push(Centre::turn(scale * 0.5 * (s.mean + t.mean), 1.0 / gap));
+                centres.push(Centre {
+                    at: scale * 0.5 * (s.mean + t.mean),
+                    radius: 12.0 / gap,
+                    density: 0.2 * gap,
+                });
             }
         }
     }

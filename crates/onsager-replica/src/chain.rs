@@ -1,0 +1,353 @@
+//! The averages of a chain joined: the equations of its fixed points and how they respond.
+
+use std::sync::Arc;
+
+use onsager_model::{Tree, Variable};
+
+use crate::ReplicaError;
+use crate::factor::{
+    Belief, Denoising, FactorAverage, Observation, Passage, Response, averages,
+};
+
+/// The asymptotic reading of a chain.
+///
+/// Fixed points of state evolution are stationary points of the replica potential, and all of
+/// them lie on curves in the noise of the observation: see [`StateEvolution::curve`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use onsager_model::Chain;
+/// use onsager_replica::StateEvolution;
+/// use onsager_scalar::{activation::PiecewiseLinear, prior::Gaussian};
+///
+/// let tree = Chain::new(Arc::new(Gaussian::standard()))
+///     .layer(2.0, Arc::new(PiecewiseLinear::linear()))
+///     .spiked_wigner(1.0)?;
+/// let prediction = StateEvolution::new(&tree)?.predict()?;
+/// // A V² + (1 + αA - A) V = 1 and q = 1 - V/(1 + AV) with A = q/Δ, α = 2, Δ = 1.
+/// let q = prediction.optimal.overlap;
+/// let v = (1.0 - q) / (1.0 - q * (1.0 - q));
+/// assert!((q * v * v + (1.0 + q) * v - 1.0).abs() < 1e-9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct StateEvolution {
+    /// From the latent outwards; factor `i` ends in variable `i`.
+    pub(crate) variables: Vec<Variable>,
+    pub(crate) factors: Vec<Arc<dyn FactorAverage>>,
+    pub(crate) observation: Arc<dyn Observation>,
+}
+
+impl StateEvolution {
+    /// Reads a tree.
+    ///
+    /// # Errors
+    /// A tree that is not a chain from one prior to one observation.
+    pub fn new(tree: &Tree) -> Result<Self, ReplicaError> {
+        let variables = tree.variables().to_vec();
+        let refused = |why: &str| ReplicaError::NotAChain(why.to_string());
+        if tree.factors().len() != variables.len() + 1 {
+            return Err(refused("needs one factor more than variables"));
+        }
+        for (i, factor) in tree.factors().iter().enumerate() {
+            let expected = match i {
+                0 => vec![0],
+                i if i == variables.len() => vec![i - 1],
+                i => vec![i - 1, i],
+            };
+            if factor.variables != expected {
+                return Err(refused(&format!("{factor} is out of line")));
+            }
+        }
+        let mut factors = averages(tree)?;
+        let observation = factors
+            .pop()
+            .and_then(|last| last.observation().map(|o| o.at(o.noise())))
+            .ok_or_else(|| refused("it must end in an observation"))?;
+        Ok(Self {
+            variables,
+            factors,
+            observation,
+        })
+    }
+
+    /// The declared noise of the observation.
+    #[must_use]
+    pub fn noise(&self) -> f64 {
+        self.observation.noise()
+    }
+
+    /// Index of the signal, the last variable.
+    pub(crate) fn signal(&self) -> usize {
+        self.variables.len() - 1
+    }
+
+    /// `ρ` of the signal.
+    pub(crate) fn second_moment(&self) -> f64 {
+        self.variables[self.signal()].second_moment
+    }
+
+    /// `lim overlap/snr` of variable `v` at vanishing signal when nothing is known of it a
+    /// priori; the closed recursion `M_l = ρ_l² + a_l κ_l⁴ M_{l-1}`. `None` if its law shows
+    /// through at zero signal.
+    pub(crate) fn susceptibility_at_zero(&self, v: usize) -> Option<f64> {
+        self.factors[..=v]
+            .iter()
+            .try_fold(0.0, |m, factor| factor.susceptibility(m))
+    }
+
+    /// The chain up to variable `v`, which is observed directly.
+    pub(crate) fn truncated(&self, v: usize, noise: f64) -> Self {
+        let mut variables = self.variables[..=v].to_vec();
+        let size = variables[v].ratio;
+        for variable in &mut variables {
+            variable.ratio /= size;
+        }
+        Self {
+            variables,
+            factors: self.factors[..=v].to_vec(),
+            observation: Arc::new(Denoising { noise }),
+        }
+    }
+
+    /// Whether variable `v` takes finitely many values.
+    pub(crate) fn is_discrete(&self, v: usize) -> bool {
+        self.factors[v].discrete_entropy().is_some()
+            || self.factors[v].componentwise().is_some_and(|c| c.is_discrete)
+    }
+
+    /// The stretches of the chain on which fixed points are sought: the whole chain, and the part
+    /// above every even layer below which nothing is known.
+    pub(crate) fn stretches(&self) -> Vec<Stretch<'_>> {
+        let cut = |i: &usize| {
+            let even = self.factors[*i].componentwise().is_some_and(|c| c.is_even);
+            even && self.susceptibility_at_zero(i - 1).is_some()
+        };
+        let above = (1..self.variables.len()).filter(cut);
+        std::iter::once(0)
+            .chain(above)
+            .map(|first| Stretch { chain: self, first })
+            .collect()
+    }
+}
+
+/// The variables from `first` to the signal, with zero overlap below `first`.
+///
+/// Coordinates are `u = ln snr` of these variables. A fixed point of the stretch solves
+/// `ln (inner snr sent by factor i) = u_{i-1}` for every factor between two of its variables;
+/// the observation is left out, so the solutions form a curve.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch<'a> {
+    pub(crate) chain: &'a StateEvolution,
+    pub(crate) first: usize,
+}
+
+/// Everything that follows from the coordinates of a point.
+#[derive(Debug, Clone)]
+pub(crate) struct Evaluation {
+    /// Of the factors that end in the variables of the stretch.
+    pub(crate) passages: Vec<Passage>,
+    /// Of the equations between neighbours.
+    pub(crate) residual: Vec<f64>,
+    /// `ln noise` at which the observation closes the chain.
+    pub(crate) log_noise: f64,
+}
+
+/// Linearisation at a point.
+#[derive(Debug, Clone)]
+pub(crate) struct Linear {
+    /// `∂ residual/∂u`, one row an equation.
+    pub(crate) rows: Vec<Vec<f64>>,
+    /// `∂ ln noise/∂u`.
+    pub(crate) log_noise: Vec<f64>,
+    /// `∂ overlap of the signal/∂u`.
+    pub(crate) overlap: Vec<f64>,
+    /// Every fixed point on the way is attracting: the leading minors of `1 - J` are positive,
+    /// `J ≥ 0` the linearised iteration, up to the last one, which includes the observation.
+    pub(crate) inner_stable: bool,
+    /// `d overlap/d snr` of the signal with everything below equilibrated.
+    pub(crate) susceptibility: f64,
+}
+
+impl Evaluation {
+    /// What is known of the signal.
+    pub(crate) fn signal(&self) -> Belief {
+        self.passages.last().map_or(Belief::default(), |p| p.outer)
+    }
+}
+
+impl Stretch<'_> {
+    /// What is known just below the first variable.
+    fn below(&self) -> Belief {
+        let mmse = match self.first {
+            0 => 0.0,
+            i => self.chain.variables[i - 1].second_moment,
+        };
+        Belief { overlap: 0.0, mmse }
+    }
+
+    fn factors(&self) -> &[Arc<dyn FactorAverage>] {
+        &self.chain.factors[self.first..]
+    }
+
+    pub(crate) fn evaluate(&self, u: &[f64]) -> Result<Evaluation, ReplicaError> {
+        let mut belief = self.below();
+        let mut passages = Vec::with_capacity(u.len());
+        let mut residual = Vec::with_capacity(u.len());
+        for (i, (factor, u_i)) in self.factors().iter().zip(u).enumerate() {
+            let passage = factor.pass(belief, u_i.exp())?;
+            if i > 0 {
+                residual.push(passage.inner_snr.ln() - u[i - 1]);
+            }
+            belief = passage.outer;
+            passages.push(passage);
+        }
+        let snr = u[u.len() - 1].exp();
+        let log_noise = self.chain.observation.noise_at(belief.overlap, snr).ln();
+        Ok(Evaluation {
+            passages,
+            residual,
+            log_noise,
+        })
+    }
+
+    /// Derivatives by the chain rule along the chain; stability by elimination from the latent.
+    pub(crate) fn linearise(&self, u: &[f64], at: &Evaluation) -> Result<Linear, ReplicaError> {
+        let n = u.len();
+        let mut belief = self.below();
+        let mut overlap = vec![0.0; n]; // gradient of the overlap of the variable reached
+        let mut rows = Vec::with_capacity(n);
+        let mut susceptibility = match self.first {
+            0 => 0.0,
+            i => self.chain.susceptibility_at_zero(i - 1).unwrap_or(0.0),
+        };
+        let mut inner_stable = true;
+        for (i, factor) in self.factors().iter().enumerate() {
+            let (snr, passage) = (u[i].exp(), &at.passages[i]);
+            let r = factor.response(belief, snr)?;
+            if i > 0 {
+                let scale = passage.inner_snr.recip();
+                let mut row: Vec<f64> =
+                    overlap.iter().map(|d| scale * r.snr_by_overlap * d).collect();
+                row[i - 1] -= 1.0;
+                row[i] += scale * r.snr_by_snr * snr;
+                rows.push(row);
+            }
+            for d in &mut overlap {
+                *d *= r.overlap_by_overlap;
+            }
+            overlap[i] += r.overlap_by_snr * snr;
+            susceptibility = eliminated(r, susceptibility, &mut inner_stable);
+            belief = passage.outer;
+        }
+        let noise = at.log_noise.exp();
+        let slope = self.chain.observation.snr_slope(belief.overlap, noise) / u[n - 1].exp();
+        let mut log_noise: Vec<f64> = overlap.iter().map(|d| slope * d).collect();
+        log_noise[n - 1] -= 1.0;
+        Ok(Linear {
+            rows,
+            log_noise,
+            overlap,
+            inner_stable,
+            susceptibility,
+        })
+    }
+
+    /// Extends the coordinates of the first variables outwards; `None` where a factor cannot
+    /// answer with the required ratio, whatever the signal above it.
+    pub(crate) fn shoot(&self, mut u: Vec<f64>) -> Result<Option<Vec<f64>>, ReplicaError> {
+        let mut belief = self.below();
+        for (i, factor) in self.factors().iter().enumerate() {
+            if i == u.len() {
+                // An exactly known field leaves no freedom to the message.
+                let target = u[i - 1];
+                let found = match belief.mmse > 0.0 {
+                    true => invert(&**factor, belief, target)?,
+                    false => None,
+                };
+                match found {
+                    Some(x) => u.push(x),
+                    None => return Ok(None),
+                }
+            }
+            belief = factor.pass(belief, u[i].exp())?.outer;
+        }
+        Ok(Some(u))
+    }
+
+    /// Potential per component of the signal at `noise`: factors minus variables, by size.
+    pub(crate) fn potential(&self, u: &[f64], at: &Evaluation, noise: f64) -> f64 {
+        let sum: f64 = at
+            .passages
+            .iter()
+            .zip(u)
+            .zip(&self.chain.variables[self.first..])
+            .map(|((p, u), v)| v.ratio * (p.potential - 0.5 * u.exp() * p.outer.overlap))
+            .sum();
+        sum + self.chain.observation.potential(at.signal().overlap, noise)
+    }
+}
+
+impl Linear {
+    /// Whether iteration contracts, with the response `d snr/d overlap` of the observation.
+    pub(crate) fn is_stable(&self, observation: f64) -> bool {
+        self.inner_stable && self.susceptibility * observation < 1.0
+    }
+}
+
+/// Response of the outer overlap to the outer snr once the inner variable, which responds with
+/// `inner`, has equilibrated. The loop of inner variable and factor contracts iff the pivot
+/// `1 - inner · ∂snr/∂overlap` is positive.
+fn eliminated(r: Response, inner: f64, stable: &mut bool) -> f64 {
+    let pivot = 1.0 - inner * r.snr_by_overlap;
+    *stable &= pivot > 0.0;
+    r.overlap_by_snr + r.overlap_by_overlap * inner * r.snr_by_snr / pivot
+}
+
+/// Highest `ln snr` that is searched: beyond 1e11 averages lose their digits to rounding.
+pub(crate) const LN_SNR_MAX: f64 = 25.0;
+
+/// The `ln outer snr` at which a factor sends `exp(target)` inwards, to about 1e-4: a seed.
+fn invert(
+    factor: &dyn FactorAverage,
+    inner: Belief,
+    target: f64,
+) -> Result<Option<f64>, ReplicaError> {
+    let miss = |x: f64| -> Result<f64, ReplicaError> {
+        Ok(factor.pass(inner, x.exp())?.inner_snr.ln() - target)
+    };
+    let (mut x0, mut f0) = (target.min(LN_SNR_MAX), 0.0);
+    let (mut x1, mut f1) = (x0, miss(x0)?);
+    // Widen in steps of e² until the sign changes; the map increases.
+    let step = if f1 < 0.0 { 2.0 } else { -2.0 };
+    while f1 * step < 0.0 {
+        (x0, f0) = (x1, f1);
+        x1 = x0 + step;
+        if !(-90.0..=LN_SNR_MAX).contains(&x1) {
+            return Ok(None);
+        }
+        f1 = miss(x1)?;
+    }
+    for _ in 0..60 {
+        if f1.abs() < 1e-4 {
+            return Ok(Some(x1));
+        }
+        // Secant kept inside the bracket, with a bisection whenever it would barely move.
+        let secant = x1 - f1 * (x1 - x0) / (f1 - f0);
+        let (lo, hi) = (x0.min(x1), x0.max(x1));
+        let margin = 0.05 * (hi - lo);
+        let x = if secant.is_finite() && secant > lo + margin && secant < hi - margin {
+            secant
+        } else {
+            0.5 * (lo + hi)
+        };
+        let f = miss(x)?;
+        if (f < 0.0) == (f1 < 0.0) {
+            (x1, f1) = (x, f);
+            // Keep the other end, as the bracket demands.
+        } else {
+            (x0, f0, x1, f1) = (x1, f1, x, f);
+        }
+    }
+    Ok(Some(x1))
+}

@@ -1,0 +1,511 @@
+//! All fixed points of a chain at every noise: its curve.
+
+use serde::Serialize;
+
+use crate::ReplicaError;
+use crate::chain::{LN_SNR_MAX, StateEvolution, Stretch};
+use crate::fixed_point::Frozen;
+use crate::path::{Constraint, Point, correct, distance, dot, follow};
+
+/// The fixed points of a chain as the noise of its observation varies.
+///
+/// `points` are ordered along each branch, branches are monotone in the noise and meet at
+/// `folds`; the invariant fixed points (zero overlap, frozen) exist at every noise and are not
+/// listed. One curve serves every noise: [`StateEvolution::predict_on`].
+#[derive(Debug, Clone, Serialize)]
+pub struct Curve {
+    /// Points along the branches.
+    pub points: Vec<CurvePoint>,
+    /// Stretches of `points` on which the noise is monotone.
+    pub branches: Vec<Branch>,
+    /// Where two branches meet: spinodals.
+    pub folds: Vec<Fold>,
+    #[serde(skip)]
+    pub(crate) paths: Vec<Path>,
+    #[serde(skip)]
+    pub(crate) frozen: Vec<Frozen>,
+    /// Interval of noise on which every branch is complete.
+    pub range: (f64, f64),
+}
+
+/// One fixed point of the curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CurvePoint {
+    /// Noise at which it is one.
+    pub noise: f64,
+    /// Overlap of the signal.
+    pub overlap: f64,
+    /// Mean squared error of the signal.
+    pub mmse: f64,
+    /// Ratio of the message to the signal.
+    pub snr: f64,
+    /// Replica free entropy per component of the signal, nats.
+    pub potential: f64,
+    /// Whether iteration stays there.
+    pub stable: bool,
+}
+
+/// Consecutive points on which the noise is monotone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Branch {
+    /// First point.
+    pub first: usize,
+    /// Last point.
+    pub last: usize,
+    /// Whether its fixed points attract.
+    pub stable: bool,
+}
+
+/// An extremum of the noise along the curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Fold {
+    /// Its point.
+    pub point: usize,
+    /// The noise there, to 1e-8 relative.
+    pub noise: f64,
+    /// Whether the two branches exist above this noise (a minimum) or below (a maximum).
+    pub is_minimum: bool,
+}
+
+/// One connected piece of the curve.
+#[derive(Debug, Clone)]
+pub(crate) struct Path {
+    /// First variable of the stretch it solves.
+    pub(crate) first: usize,
+    pub(crate) points: Vec<Point>,
+    /// Indices of the points where the noise turns.
+    pub(crate) folds: Vec<usize>,
+    /// The path begins where the overlap below `first + 0` vanishes, at this `ln noise`.
+    pub(crate) origin: Option<f64>,
+}
+
+/// Lowest `ln snr` of the first variable: overlaps of 1e-13 differ from zero by less than the
+/// accuracy of any number derived from them.
+const LN_SNR_MIN: f64 = -30.0;
+/// Step of the search in `ln snr`: a ratio of 2.
+const GRID: f64 = 0.7;
+/// Noise that a curve spans unless told otherwise.
+pub(crate) const RANGE: (f64, f64) = (1e-8, 1e8);
+
+impl StateEvolution {
+    /// The curve of fixed points for noises in `range` (by default 1e-8 to 1e8).
+    ///
+    /// - **Completeness**: a chain has one fixed point at most for every snr of its latent, so the
+    ///   curve is complete where it was sought: latent snr from 1e-13 to 1e11 on a grid of
+    ///   ratio 2, connected pieces followed whole.
+    /// - **Accuracy**: points solve the equations to 1e-9 in the logarithm of every snr, folds are
+    ///   extrema of the noise to 1e-8.
+    ///
+    /// # Errors
+    /// An average that fails where the curve begins; a range that is not positive and increasing.
+    pub fn curve(&self, range: Option<(f64, f64)>) -> Result<Curve, ReplicaError> {
+        let range = range.unwrap_or(RANGE);
+        if !(range.0 > 0.0 && range.1 > range.0 && range.1.is_finite()) {
+            return Err(ReplicaError::Range {
+                quantity: "range of the noise",
+                allowed: "0 < from < to",
+                value: range.0,
+            });
+        }
+        let mut paths = Vec::new();
+        for stretch in self.stretches() {
+            stretch.paths(range, &mut paths)?;
+        }
+        let frozen = self.frozen()?;
+        Ok(self.described(paths, frozen, range))
+    }
+
+    /// The noise below which zero overlap is unstable, if zero overlap is a fixed point at all.
+    pub(crate) fn origin(&self) -> Option<f64> {
+        let susceptibility = self.susceptibility_at_zero(self.signal())?;
+        let slope = self.observation.snr_slope(0.0, 1.0);
+        // The slope is inverse to the noise.
+        (slope > 0.0).then_some(susceptibility * slope)
+    }
+
+    fn described(&self, paths: Vec<Path>, frozen: Vec<Frozen>, range: (f64, f64)) -> Curve {
+        let (mut points, mut branches, mut folds) = (Vec::new(), Vec::new(), Vec::new());
+        for path in &paths {
+            let stretch = path.stretch(self);
+            let offset = points.len();
+            points.extend(path.points.iter().map(|p| {
+                let noise = p.at.log_noise.exp();
+                let signal = p.at.signal();
+                let snr = p.u[p.u.len() - 1].exp();
+                CurvePoint {
+                    noise,
+                    overlap: signal.overlap,
+                    mmse: signal.mmse,
+                    snr,
+                    potential: stretch.potential(&p.u, &p.at, noise),
+                    stable: p.linear.is_stable(self.observation.snr_slope(signal.overlap, noise)),
+                }
+            }));
+            let mut first = 0;
+            for last in path.folds.iter().copied().chain([path.points.len() - 1]) {
+                branches.push(Branch {
+                    first: offset + first,
+                    last: offset + last,
+                    stable: points[offset + usize::midpoint(first, last)].stable,
+                });
+                first = last;
+            }
+            folds.extend(path.folds.iter().map(|f| Fold {
+                point: offset + f,
+                noise: path.points[*f].at.log_noise.exp(),
+                is_minimum: path.points[f - 1].at.log_noise > path.points[*f].at.log_noise,
+            }));
+        }
+        Curve {
+            points,
+            branches,
+            folds,
+            paths,
+            frozen,
+            range,
+        }
+    }
+}
+
+impl Path {
+    pub(crate) fn stretch<'a>(&self, chain: &'a StateEvolution) -> Stretch<'a> {
+        Stretch {
+            chain,
+            first: self.first,
+        }
+    }
+
+    /// Whether the path leaves zero overlap towards larger noise.
+    pub(crate) fn leaves_upwards(&self) -> bool {
+        self.origin.is_some() && self.points.first().is_some_and(|p| p.slope > 0.0)
+    }
+
+    /// Solutions at `ln noise`, with the index of the segment each lies on.
+    pub(crate) fn at(
+        &self,
+        chain: &StateEvolution,
+        log_noise: f64,
+    ) -> Result<Vec<(usize, Point)>, ReplicaError> {
+        let stretch = self.stretch(chain);
+        let mut found = Vec::new();
+        for (i, pair) in self.points.windows(2).enumerate() {
+            let [a, b] = pair else { continue };
+            let (x, y) = (a.at.log_noise - log_noise, b.at.log_noise - log_noise);
+            // Half-open, so that a point that is hit exactly is counted once.
+            if (x < 0.0) != (y < 0.0)
+                && let Some(point) = stretch.between(a, b, log_noise)?
+            {
+                found.push((i, point));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Stretch<'_> {
+    /// Adds every path of this stretch.
+    fn paths(&self, range: (f64, f64), paths: &mut Vec<Path>) -> Result<(), ReplicaError> {
+        // The path may begin at its origin outside the range and come back.
+        let origin = self.chain.origin().map_or(f64::INFINITY, |noise| 1e-2 * noise);
+        let window = (range.0.min(origin).ln() - 0.7, range.1.ln() + 0.7);
+        let mut covered: Vec<(f64, f64)> = Vec::new();
+        let mut t = LN_SNR_MIN;
+        while t <= LN_SNR_MAX {
+            match covered.iter().find(|(lo, hi)| *lo <= t && t <= *hi) {
+                Some((_, hi)) => t = hi + 0.1 * GRID,
+                None => {
+                    self.grow(vec![t], window, &mut covered, paths)?;
+                    t += GRID;
+                }
+            }
+        }
+        // Above a discrete variable further pieces live on a narrow interval of the latent snr,
+        // while its own snr varies over decades.
+        for v in self.first + 1..self.chain.signal() {
+            if self.chain.variables[v].is_field || !self.chain.is_discrete(v) || self.first > 0 {
+                continue;
+            }
+            // Values are told apart at ratios of order 1 and surely at 1e3, in units of E x².
+            let scale = self.chain.variables[v].second_moment;
+            let below = self.chain.truncated(v, scale);
+            let curve = below.curve(Some((1e-3 * scale, 10.0 * scale)))?;
+            let mut log_noise = scale.ln();
+            while log_noise > (2e-3 * scale).ln() {
+                for path in curve.paths.iter().filter(|p| p.first == 0) {
+                    for (_, point) in path.at(&below, log_noise)? {
+                        self.grow(point.u, window, &mut covered, paths)?;
+                    }
+                }
+                log_noise -= 0.5 * GRID;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the path through a seed, given by the snr of the first variables, both ways.
+    fn grow(
+        &self,
+        inner: Vec<f64>,
+        (low, high): (f64, f64),
+        covered: &mut Vec<(f64, f64)>,
+        paths: &mut Vec<Path>,
+    ) -> Result<(), ReplicaError> {
+        let t = inner[0];
+        // The first snr determines the point, so a path that comes back is known already.
+        let known = |t: f64| covered.iter().any(|(lo, hi)| *lo < t && t < *hi);
+        // Where the noise is out of range nothing has to be found.
+        let wanted = |p: &Point| (low..=high).contains(&p.at.log_noise) && !known(p.u[0]);
+        let Some(seed) = self.seed(inner).filter(wanted) else {
+            return Ok(());
+        };
+        let last = self.chain.signal() - self.first;
+        let stop = |p: &Point| {
+            (p.tangent[0] < 0.0 && p.u[0] < LN_SNR_MIN + 1e-9)
+                || known(p.u[0])
+                || (p.slope < 0.0 && p.at.log_noise < low)
+                || (p.slope > 0.0 && p.at.log_noise > high)
+                || p.u.iter().any(|u| *u > LN_SNR_MAX)
+                // An inner variable known to this precision is frozen: no field is left.
+                || p.at.passages[..last].iter().any(|q| q.outer.mmse < 1e-250)
+        };
+        let mut points = follow(self, seed.clone().reversed(), stop)?;
+        points.reverse();
+        points.pop();
+        let mut points: Vec<Point> = points.into_iter().map(Point::reversed).collect();
+        points.extend(follow(self, seed, stop)?);
+        let along = points.iter().map(|p| p.u[0]);
+        covered.push((along.clone().fold(t, f64::min), along.fold(t, f64::max)));
+        paths.push(self.refined(points)?);
+        Ok(())
+    }
+
+    /// The point of the curve through the snr of the first variables, if there is one.
+    fn seed(&self, inner: Vec<f64>) -> Option<Point> {
+        let held = inner.len() - 1;
+        // Averages may refuse arguments at the far ends of the grid: nothing begins there.
+        let u = self.shoot(inner).ok().flatten()?;
+        let at = self.evaluate(&u).ok()?;
+        let linear = self.linearise(&u, &at).ok()?;
+        let mut e = vec![0.0; u.len()];
+        e[held] = 1.0;
+        let plane = Constraint::Plane {
+            normal: &e,
+            through: &u,
+        };
+        let c = correct(self, u.clone(), &plane, &linear).ok().flatten()?;
+        Point::new(self, c.u, c.at, &e).ok().flatten()
+    }
+
+    /// Replaces the flat beginning by its origin and inserts the folds as points.
+    fn refined(&self, mut points: Vec<Point>) -> Result<Path, ReplicaError> {
+        let origin = self.drop_flat_beginning(&mut points);
+        let mut at = 0;
+        let mut folds = Vec::new();
+        while at + 1 < points.len() {
+            let (a, b) = (&points[at], &points[at + 1]);
+            if (a.slope < 0.0) != (b.slope < 0.0) {
+                if let Some(fold) = self.fold(a, b)? {
+                    points.insert(at + 1, fold);
+                    folds.push(at + 1);
+                    at += 1;
+                }
+            } else if hides_folds(a, b)
+                && distance(&a.u, &b.u) > 1e-3
+                && let Some(middle) = self.on_chord(a, b, 0.5)?
+            {
+                points.insert(at + 1, middle);
+                continue;
+            }
+            at += 1;
+        }
+        Ok(Path {
+            first: self.first,
+            points,
+            folds,
+            origin,
+        })
+    }
+
+    /// Where overlaps vanish, the noise tends to a limit linearly in the overlap: once it has
+    /// stopped changing by more than [`FLAT`], further points only add rounding.
+    fn drop_flat_beginning(&self, points: &mut Vec<Point>) -> Option<f64> {
+        const FLAT: f64 = 1e-8;
+        let start = points.first()?;
+        if start.u[0] > LN_SNR_MIN + 1.0 || start.slope.abs() > 1e-6 {
+            return None;
+        }
+        let limit = start.at.log_noise;
+        let kept = points
+            .iter()
+            .position(|p| (p.at.log_noise - limit).abs() > FLAT)
+            .unwrap_or(points.len() - 1);
+        points.drain(..kept.saturating_sub(1));
+        if let Some(p) = points.first_mut() {
+            // Within FLAT of the limit: backward error below the accuracy of the curve. Its slope
+            // is rounding; it continues that of the next point.
+            p.at.log_noise = limit;
+        }
+        if let [a, b, ..] = points.as_mut_slice() {
+            a.slope = a.slope.abs().copysign(b.slope);
+        }
+        Some(limit)
+    }
+
+    /// The point of the chord from `a` to `b` at fraction `s`, corrected onto the curve.
+    fn on_chord(&self, a: &Point, b: &Point, s: f64) -> Result<Option<Point>, ReplicaError> {
+        let length = distance(&a.u, &b.u);
+        let guess = hermite_point(a, b, s);
+        let normal: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| (b - a) / length).collect();
+        let plane = Constraint::Plane {
+            normal: &normal,
+            through: &guess,
+        };
+        let near = if s < 0.5 { a } else { b };
+        match correct(self, guess.clone(), &plane, &near.linear)? {
+            Some(c) => Point::new(self, c.u, c.at, &normal),
+            None => Ok(None),
+        }
+    }
+
+    /// The extremum of the noise between two points whose slopes differ in sign.
+    fn fold(&self, a: &Point, b: &Point) -> Result<Option<Point>, ReplicaError> {
+        let (mut lo, mut hi) = ((0.0, a.slope), (1.0, b.slope));
+        let mut best = None;
+        let mut last_side = 0;
+        for _ in 0..40 {
+            // Regula falsi with the Illinois halving of the end that stays.
+            let s = (lo.0 * hi.1 - hi.0 * lo.1) / (hi.1 - lo.1);
+            let Some(p) = self.on_chord(a, b, s)? else {
+                return Ok(best);
+            };
+            let slope = p.slope;
+            let done = slope.abs() < 1e-7 || hi.0 - lo.0 < 1e-9;
+            best = Some(p);
+            if done {
+                break;
+            }
+            if (slope < 0.0) == (a.slope < 0.0) {
+                lo = (s, slope);
+                if last_side == -1 {
+                    hi.1 *= 0.5;
+                }
+                last_side = -1;
+            } else {
+                hi = (s, slope);
+                if last_side == 1 {
+                    lo.1 *= 0.5;
+                }
+                last_side = 1;
+            }
+        }
+        Ok(best)
+    }
+
+    /// The solution at `log_noise` on a segment that brackets it.
+    fn between(
+        &self,
+        a: &Point,
+        b: &Point,
+        log_noise: f64,
+    ) -> Result<Option<Point>, ReplicaError> {
+        let towards: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| b - a).collect();
+        let (mut lo, mut hi) = (0.0, 1.0);
+        let rising = b.at.log_noise > a.at.log_noise;
+        // Fast: Newton on the noise itself, from the cubic through the ends.
+        let s = cubic_root(a, b, log_noise);
+        let near = if s < 0.5 { a } else { b };
+        let guess = hermite_point(a, b, s);
+        let target = Constraint::LogNoise(log_noise);
+        if let Some(c) = correct(self, guess, &target, &near.linear)? {
+            let along = dot(&towards, &minus(&c.u, &a.u)) / dot(&towards, &towards);
+            if (-1e-6..=1.0 + 1e-6).contains(&along) {
+                return Point::new(self, c.u, c.at, &towards);
+            }
+        }
+        // Sure: bisection along the chord; near folds the noise is no coordinate.
+        let mut best = None;
+        for _ in 0..60 {
+            let s = 0.5 * (lo + hi);
+            let Some(p) = self.on_chord(a, b, s)? else {
+                return Ok(best);
+            };
+            let miss = p.at.log_noise - log_noise;
+            if (miss < 0.0) == rising {
+                lo = s;
+            } else {
+                hi = s;
+            }
+            best = Some(p);
+            if miss.abs() < 1e-11 {
+                break;
+            }
+        }
+        Ok(best)
+    }
+}
+
+fn minus(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+/// Values of the four cubic Hermite polynomials at `s`.
+fn hermite(s: f64) -> [f64; 4] {
+    let t = 1.0 - s;
+    [
+        (1.0 + 2.0 * s) * t * t,
+        s * t * t,
+        s * s * (3.0 - 2.0 * s),
+        -s * s * t,
+    ]
+}
+
+fn hermite_point(a: &Point, b: &Point, s: f64) -> Vec<f64> {
+    let (h, length) = (hermite(s), distance(&a.u, &b.u));
+    (0..a.u.len())
+        .map(|i| {
+            h[0] * a.u[i]
+                + h[1] * length * a.tangent[i]
+                + h[2] * b.u[i]
+                + h[3] * length * b.tangent[i]
+        })
+        .collect()
+}
+
+/// Fraction of the segment at which the cubic through both ends reaches `log_noise`.
+fn cubic_root(a: &Point, b: &Point, log_noise: f64) -> f64 {
+    let length = distance(&a.u, &b.u);
+    let value = |s: f64| {
+        let h = hermite(s);
+        h[0] * a.at.log_noise
+            + h[1] * length * a.slope
+            + h[2] * b.at.log_noise
+            + h[3] * length * b.slope
+            - log_noise
+    };
+    let (mut lo, mut hi) = (0.0, 1.0);
+    let falling = a.at.log_noise > b.at.log_noise;
+    for _ in 0..50 {
+        let s = 0.5 * (lo + hi);
+        if (value(s) > 0.0) == falling {
+            lo = s;
+        } else {
+            hi = s;
+        }
+    }
+    0.5 * (lo + hi)
+}
+
+/// Whether the cubic through two points with equal signs of slope turns twice between them.
+fn hides_folds(a: &Point, b: &Point) -> bool {
+    let length = distance(&a.u, &b.u);
+    let mean = (b.at.log_noise - a.at.log_noise) / length;
+    // The slope of the cubic is a parabola with these values at 0, 1 and mean `mean`.
+    let (m0, m1) = (a.slope, b.slope);
+    let curve = 3.0 * (m0 + m1 - 2.0 * mean);
+    let vertex = (2.0 * m0 + m1 - 3.0 * mean) / curve;
+    if !(vertex > 0.0 && vertex < 1.0) {
+        return false;
+    }
+    let extreme = m0 - curve * vertex * vertex;
+    (extreme < 0.0) != (m0 < 0.0)
+}

@@ -1,0 +1,422 @@
+//! A factor of the tree, read asymptotically: an average.
+//!
+//! Outwards an edge carries what is known about a component ([`Belief`]), inwards the
+//! signal-to-noise ratio of the message about it. This is the only file that knows which average
+//! belongs to which kind of factor.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use onsager_model::{Factor, FactorKind, Tree};
+use onsager_scalar::{Activation, Prior, activation::Parity};
+
+use crate::ReplicaError;
+use crate::average::{self, Order, Overlap};
+
+/// A factor as a map from incoming to outgoing orders.
+///
+/// - **Arguments**: `inner`, what is known of the variable on the latent side; `outer_snr`, the
+///   signal-to-noise ratio of the message about the variable on the far side.
+/// - **Monotone**: more knowledge or more signal never lowers an outgoing order.
+pub(crate) trait FactorAverage: Debug + Send + Sync {
+    /// Outgoing orders and share of the potential per component of the outer variable.
+    fn pass(&self, inner: Belief, outer_snr: f64) -> Result<Passage, ReplicaError>;
+
+    /// Derivatives of [`FactorAverage::pass`], by central differences unless known.
+    fn response(&self, inner: Belief, outer_snr: f64) -> Result<Response, ReplicaError> {
+        differences(self, inner, outer_snr)
+    }
+
+    /// The same map for a believed precision that differs from the true gain and noise.
+    fn pass_general(&self, inner: Overlap, outer: Order) -> Result<(Order, Overlap), ReplicaError>;
+
+    /// `lim overlap/snr` of the outer variable at vanishing signal, from that of the inner one;
+    /// `None` if the law shows through without any signal.
+    fn susceptibility(&self, inner: f64) -> Option<f64>;
+
+    /// What the map does to a Gaussian field, where it is componentwise.
+    fn componentwise(&self) -> Option<Componentwise> {
+        None
+    }
+
+    /// Rows over columns, for weights.
+    fn aspect(&self) -> Option<f64> {
+        None
+    }
+
+    /// Entropy in nats of a discrete law that has no inner variable.
+    fn discrete_entropy(&self) -> Option<f64> {
+        None
+    }
+
+    /// How the data look at the signal, if this factor is an observation.
+    fn observation(&self) -> Option<&dyn Observation> {
+        None
+    }
+}
+
+/// What a componentwise map does to a Gaussian field, and its symmetries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Componentwise {
+    /// `E φ(h)`.
+    pub(crate) mean: f64,
+    /// `E[h φ(h)]/r`.
+    pub(crate) gain: f64,
+    /// `φ(-h) = φ(h)`: no message can tell the sign of the field.
+    pub(crate) is_even: bool,
+    /// `φ` takes finitely many values.
+    pub(crate) is_discrete: bool,
+    /// `φ` jumps: vanishing uncertainty of the field is resolved infinitely well.
+    pub(crate) is_discontinuous: bool,
+}
+
+/// An observation with one noise parameter.
+pub(crate) trait Observation: Debug + Send + Sync {
+    /// The declared noise.
+    fn noise(&self) -> f64;
+
+    /// The noise at which a signal known with `overlap` receives a message of ratio `snr`.
+    fn noise_at(&self, overlap: f64, snr: f64) -> f64;
+
+    /// The ratio of the message to a signal known with `overlap`, at `noise`.
+    fn snr_at(&self, overlap: f64, noise: f64) -> f64;
+
+    /// `∂ snr/∂ overlap` at fixed noise. (At fixed overlap `snr` is inverse to the noise.)
+    fn snr_slope(&self, overlap: f64, noise: f64) -> f64;
+
+    /// Share of the potential: `E ln` of the observed likelihood ratio, plus `snr · overlap/2`
+    /// counted once by the signal.
+    fn potential(&self, overlap: f64, noise: f64) -> f64;
+
+    /// `information + potential` per component, for a signal of this second moment.
+    fn constant(&self, second_moment: f64, noise: f64) -> f64;
+
+    /// Whether the data do not change under `x → -x`, so that zero overlap can be a fixed point.
+    fn is_even(&self) -> bool;
+
+    /// The same observation at another noise.
+    fn at(&self, noise: f64) -> Arc<dyn Observation>;
+}
+
+/// What is known of a component: `overlap + mmse` is its second moment.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Belief {
+    /// `E[⟨x⟩²]`.
+    pub(crate) overlap: f64,
+    /// `E Var x`.
+    pub(crate) mmse: f64,
+}
+
+/// What a factor sends both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Passage {
+    /// Ratio of the message inwards.
+    pub(crate) inner_snr: f64,
+    /// Knowledge sent outwards.
+    pub(crate) outer: Belief,
+    /// Share of the potential per outer component, nats.
+    pub(crate) potential: f64,
+    /// Relative error estimate of the averages.
+    pub(crate) error: f64,
+}
+
+/// Partial derivatives of a [`Passage`].
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Response {
+    /// `∂ inner_snr/∂ outer_snr`.
+    pub(crate) snr_by_snr: f64,
+    /// `∂ inner_snr/∂ inner overlap`.
+    pub(crate) snr_by_overlap: f64,
+    /// `∂ outer overlap/∂ outer_snr`.
+    pub(crate) overlap_by_snr: f64,
+    /// `∂ outer overlap/∂ inner overlap`.
+    pub(crate) overlap_by_overlap: f64,
+}
+
+/// The averages of a list of factors, from the latent outwards.
+pub(crate) fn averages(tree: &Tree) -> Result<Vec<Arc<dyn FactorAverage>>, ReplicaError> {
+    tree.factors().iter().map(|f| average_of(f, tree)).collect()
+}
+
+fn average_of(factor: &Factor, tree: &Tree) -> Result<Arc<dyn FactorAverage>, ReplicaError> {
+    Ok(match &factor.kind {
+        FactorKind::Prior(law) => Arc::new(Latent(Arc::clone(law))),
+        FactorKind::Linear { aspect } => Arc::new(Weights { aspect: *aspect }),
+        FactorKind::Activation(phi) => Arc::new(Layer {
+            phi: Arc::clone(phi),
+            field_variance: tree.variables()[factor.variables[0]].second_moment,
+        }),
+        FactorKind::SpikedWigner { noise } => Arc::new(Observed(SpikedWigner { noise: *noise })),
+        FactorKind::Denoising { noise } => Arc::new(Observed(Denoising { noise: *noise })),
+        _ => return Err(ReplicaError::NotSupported(format!("factor {factor}"))),
+    })
+}
+
+/// The prior of the latent.
+#[derive(Debug)]
+struct Latent(Arc<dyn Prior>);
+
+impl FactorAverage for Latent {
+    fn pass(&self, _: Belief, outer_snr: f64) -> Result<Passage, ReplicaError> {
+        let found = average::prior(&*self.0, outer_snr).map_err(|e| failed("prior", e))?;
+        Ok(Passage {
+            inner_snr: 0.0,
+            outer: Belief {
+                overlap: found.overlap,
+                mmse: found.mmse,
+            },
+            potential: found.potential,
+            error: found.error,
+        })
+    }
+    fn pass_general(&self, _: Overlap, outer: Order) -> Result<(Order, Overlap), ReplicaError> {
+        let found = average::prior_general(&*self.0, &*self.0, outer);
+        Ok((Order::matched(0.0), found.map_err(|e| failed("prior", e))?))
+    }
+    fn susceptibility(&self, _: f64) -> Option<f64> {
+        (self.0.mean() == 0.0).then(|| self.0.second_moment().powi(2))
+    }
+    fn discrete_entropy(&self) -> Option<f64> {
+        self.0.discrete_entropy()
+    }
+}
+
+/// `h = W x/√(columns)` with independent entries, under the Onsager rule: the field inherits the
+/// overlap, and `aspect` messages per column add up.
+#[derive(Debug)]
+struct Weights {
+    aspect: f64,
+}
+
+impl FactorAverage for Weights {
+    fn pass(&self, inner: Belief, outer_snr: f64) -> Result<Passage, ReplicaError> {
+        Ok(Passage {
+            inner_snr: self.aspect * outer_snr,
+            outer: inner,
+            // Both ends subtract snr · overlap/2; weighted by size these are equal, and only the
+            // one of the inner variable belongs to the potential.
+            potential: 0.5 * outer_snr * inner.overlap,
+            error: 0.0,
+        })
+    }
+    fn response(&self, _: Belief, _: f64) -> Result<Response, ReplicaError> {
+        Ok(Response {
+            snr_by_snr: self.aspect,
+            snr_by_overlap: 0.0,
+            overlap_by_snr: 0.0,
+            overlap_by_overlap: 1.0,
+        })
+    }
+    fn pass_general(&self, inner: Overlap, outer: Order) -> Result<(Order, Overlap), ReplicaError> {
+        let order = Order {
+            precision: self.aspect * outer.precision,
+            gain: self.aspect * outer.gain,
+            noise: self.aspect * outer.noise,
+        };
+        Ok((order, inner))
+    }
+    fn susceptibility(&self, inner: f64) -> Option<f64> {
+        Some(self.aspect * inner)
+    }
+    fn aspect(&self) -> Option<f64> {
+        Some(self.aspect)
+    }
+}
+
+/// `x = φ(h)`.
+#[derive(Debug)]
+struct Layer {
+    phi: Arc<dyn Activation>,
+    /// `E h²`.
+    field_variance: f64,
+}
+
+impl FactorAverage for Layer {
+    fn pass(&self, inner: Belief, outer_snr: f64) -> Result<Passage, ReplicaError> {
+        let found = average::layer(&*self.phi, outer_snr, inner.overlap, inner.mmse)
+            .map_err(|e| failed("activation", e))?;
+        Ok(Passage {
+            inner_snr: found.score,
+            outer: Belief {
+                overlap: found.overlap,
+                mmse: found.mmse,
+            },
+            potential: found.potential,
+            error: found.error,
+        })
+    }
+    fn pass_general(&self, inner: Overlap, outer: Order) -> Result<(Order, Overlap), ReplicaError> {
+        let (phi, r) = (&*self.phi, self.field_variance);
+        let (x, score) = average::layer_general(phi, phi, inner, r, outer)
+            .map_err(|e| failed("activation", e))?;
+        let order = Order {
+            precision: score.norm,
+            gain: score.response,
+            noise: score.norm,
+        };
+        Ok((order, x))
+    }
+    fn susceptibility(&self, inner: f64) -> Option<f64> {
+        let (phi, r) = (&*self.phi, self.field_variance);
+        (phi.mean(r) == 0.0)
+            .then(|| phi.second_moment(r).powi(2) + phi.linear_gain(r).powi(4) * inner)
+    }
+    fn componentwise(&self) -> Option<Componentwise> {
+        let (phi, r) = (&*self.phi, self.field_variance);
+        Some(Componentwise {
+            mean: phi.mean(r),
+            gain: phi.linear_gain(r),
+            is_even: phi.parity() == Parity::Even,
+            is_discrete: phi.is_discrete(),
+            is_discontinuous: phi.is_discontinuous(),
+        })
+    }
+}
+
+/// An observation seen as a factor: it only answers inwards.
+#[derive(Debug)]
+struct Observed<O>(O);
+
+impl<O: Observation + Clone> FactorAverage for Observed<O> {
+    fn pass(&self, inner: Belief, _: f64) -> Result<Passage, ReplicaError> {
+        let noise = self.0.noise();
+        Ok(Passage {
+            inner_snr: self.0.snr_at(inner.overlap, noise),
+            outer: Belief::default(),
+            potential: self.0.potential(inner.overlap, noise),
+            error: 0.0,
+        })
+    }
+    fn pass_general(&self, inner: Overlap, _: Order) -> Result<(Order, Overlap), ReplicaError> {
+        let noise = self.0.noise();
+        let precision = self.0.snr_at(inner.norm, noise);
+        let order = Order {
+            precision,
+            gain: self.0.snr_at(inner.truth, noise),
+            noise: precision,
+        };
+        Ok((order, inner))
+    }
+    fn susceptibility(&self, inner: f64) -> Option<f64> {
+        Some(inner)
+    }
+    fn observation(&self) -> Option<&dyn Observation> {
+        Some(&self.0)
+    }
+}
+
+/// `Y = x xᵀ/√p + √noise ξ`: the message to `x` has ratio `overlap/noise`.
+#[derive(Debug, Clone)]
+struct SpikedWigner {
+    noise: f64,
+}
+
+impl Observation for SpikedWigner {
+    fn noise(&self) -> f64 {
+        self.noise
+    }
+    fn noise_at(&self, overlap: f64, snr: f64) -> f64 {
+        overlap / snr
+    }
+    fn snr_at(&self, overlap: f64, noise: f64) -> f64 {
+        overlap / noise
+    }
+    fn snr_slope(&self, _: f64, noise: f64) -> f64 {
+        1.0 / noise
+    }
+    fn potential(&self, overlap: f64, noise: f64) -> f64 {
+        overlap * overlap / (4.0 * noise)
+    }
+    fn constant(&self, second_moment: f64, noise: f64) -> f64 {
+        second_moment * second_moment / (4.0 * noise)
+    }
+    fn is_even(&self) -> bool {
+        true
+    }
+    fn at(&self, noise: f64) -> Arc<dyn Observation> {
+        Arc::new(Self { noise })
+    }
+}
+
+/// `y = x + √noise n`: the message to `x` has ratio `1/noise`.
+#[derive(Debug, Clone)]
+pub(crate) struct Denoising {
+    pub(crate) noise: f64,
+}
+
+impl Observation for Denoising {
+    fn noise(&self) -> f64 {
+        self.noise
+    }
+    fn noise_at(&self, _: f64, snr: f64) -> f64 {
+        1.0 / snr
+    }
+    fn snr_at(&self, _: f64, noise: f64) -> f64 {
+        1.0 / noise
+    }
+    fn snr_slope(&self, _: f64, _: f64) -> f64 {
+        0.0
+    }
+    fn potential(&self, overlap: f64, noise: f64) -> f64 {
+        overlap / (2.0 * noise)
+    }
+    fn constant(&self, second_moment: f64, noise: f64) -> f64 {
+        second_moment / (2.0 * noise)
+    }
+    fn is_even(&self) -> bool {
+        false
+    }
+    fn at(&self, noise: f64) -> Arc<dyn Observation> {
+        Arc::new(Self { noise })
+    }
+}
+
+fn failed(factor: &'static str, source: average::AverageError) -> ReplicaError {
+    ReplicaError::Average { factor, source }
+}
+
+/// Central differences with a relative step of 1e-4: truncation and the averages' own error
+/// (1e-11) both enter the logarithmic derivatives at about 1e-7.
+fn differences<F: FactorAverage + ?Sized>(
+    factor: &F,
+    inner: Belief,
+    outer_snr: f64,
+) -> Result<Response, ReplicaError> {
+    const STEP: f64 = 1e-4;
+    let mut response = Response::default();
+    if outer_snr > 0.0 {
+        let d = STEP * outer_snr;
+        let (up, down) = (
+            factor.pass(inner, outer_snr + d)?,
+            factor.pass(inner, outer_snr - d)?,
+        );
+        response.snr_by_snr = (up.inner_snr - down.inner_snr) / (2.0 * d);
+        response.overlap_by_snr = gained(down.outer, up.outer) / (2.0 * d);
+    }
+    if inner.overlap + inner.mmse > 0.0 {
+        let shifted = |d: f64| Belief {
+            overlap: inner.overlap + d,
+            mmse: inner.mmse - d,
+        };
+        // At zero overlap only the step upwards exists.
+        let d = STEP * inner.mmse.min(if inner.overlap > 0.0 { inner.overlap } else { inner.mmse });
+        let below = if inner.overlap > 0.0 { shifted(-d) } else { inner };
+        let (up, down) = (
+            factor.pass(shifted(d), outer_snr)?,
+            factor.pass(below, outer_snr)?,
+        );
+        let width = if inner.overlap > 0.0 { 2.0 * d } else { d };
+        response.snr_by_overlap = (up.inner_snr - down.inner_snr) / width;
+        response.overlap_by_overlap = gained(down.outer, up.outer) / width;
+    }
+    Ok(response)
+}
+
+/// Increase of the overlap, read off the smaller of overlap and error, which loses fewer digits.
+fn gained(from: Belief, to: Belief) -> f64 {
+    if from.overlap < from.mmse {
+        to.overlap - from.overlap
+    } else {
+        from.mmse - to.mmse
+    }
+}

@@ -1,0 +1,369 @@
+//! Fixed points of a chain and what they predict.
+
+use std::collections::BTreeMap;
+
+use onsager_model::{Tree, Variable};
+use serde::Serialize;
+
+use crate::ReplicaError;
+use crate::chain::{StateEvolution, Stretch};
+use crate::curve::{Curve, RANGE};
+use crate::factor::Belief;
+use crate::path::{Point, dot};
+
+/// All fixed points of a model, the one that message passing reaches, and the optimal one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prediction {
+    /// By increasing overlap.
+    pub fixed_points: Vec<FixedPoint>,
+    /// The least stable one: reached from no information (from an arbitrarily small overlap
+    /// where zero overlap is an unstable fixed point).
+    pub algorithmic: FixedPoint,
+    /// The one of largest potential: the Bayes-optimal estimator.
+    pub optimal: FixedPoint,
+}
+
+/// A fixed point of state evolution, per coordinate of the signal.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FixedPoint {
+    /// `q = E[⟨x⟩²]`, also the overlap with the truth, up to the model's symmetry.
+    pub overlap: f64,
+    /// `ρ - q`, computed directly.
+    pub mmse: f64,
+    /// Ratio of the message from the data to the signal; `None` if infinite.
+    pub snr: Option<f64>,
+    /// Replica free entropy, nats, up to a constant of the model.
+    pub potential: f64,
+    /// That constant minus the potential; at the optimal point the mutual information of signal
+    /// and data given the weights, per coordinate of the signal, nats.
+    pub mutual_information: Option<f64>,
+    /// Whether iteration started nearby converges to it.
+    pub stable: bool,
+    /// Whether the signal is known exactly.
+    pub perfect: bool,
+    /// Every declared variable.
+    pub variables: BTreeMap<String, VariableState>,
+    /// The point is exact for a model whose noise differs by this much, relatively.
+    pub backward_error: f64,
+    /// What that means for the overlap, to first order.
+    pub forward_error: f64,
+}
+
+/// What is known of one variable, per component.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct VariableState {
+    /// `E[⟨x⟩²]`.
+    pub overlap: f64,
+    /// `E Var x`.
+    pub mmse: f64,
+    /// Ratio of the message from the side of the data; `None` if infinite.
+    pub snr: Option<f64>,
+}
+
+/// What is known of a variable and the ratio of the message to it; `None` if known exactly.
+pub(crate) type State = Option<(Belief, f64)>;
+
+/// A fixed point that exists at every noise, with the signal known exactly.
+#[derive(Debug, Clone)]
+pub(crate) struct Frozen {
+    /// Per coordinate of the signal, nats.
+    pub(crate) information: f64,
+    states: Vec<State>,
+}
+
+/// Where a fixed point lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A path and its branch.
+    Branch(usize, usize),
+    /// Zero overlap.
+    Trivial,
+    /// One of the frozen branches.
+    Frozen(usize),
+}
+
+impl StateEvolution {
+    /// All fixed points at the declared noise.
+    ///
+    /// ```
+    ///     /// use onsager_model::Chain;
+    /// use onsager_replica::StateEvolution;
+    /// use onsager_scalar::prior::Gaussian;
+    ///
+    /// // A Gaussian spike: q = 1 - Δ below the threshold Δ = 1.
+    /// let tree = Chain::new(Arc::new(Gaussian::standard())).spiked_wigner(0.25)?;
+    /// let prediction = StateEvolution::new(&tree)?.predict()?;
+    /// assert!((prediction.optimal.overlap - 0.75).abs() < 1e-9);
+    /// assert!(!prediction.fixed_points[0].stable); // zero overlap
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`StateEvolution::curve`].
+    pub fn predict(&self) -> Result<Prediction, ReplicaError> {
+        let noise = self.noise();
+        let range = (RANGE.0.min(0.1 * noise), RANGE.1.max(10.0 * noise));
+        self.predict_on(&self.curve(Some(range))?, noise)
+    }
+
+    /// All fixed points at `noise`, read off a curve of the same model.
+    ///
+    /// # Errors
+    /// A noise outside the range of the curve.
+    pub fn predict_on(&self, curve: &Curve, noise: f64) -> Result<Prediction, ReplicaError> {
+        if !(curve.range.0 <= noise && noise <= curve.range.1) {
+            return Err(ReplicaError::Range {
+                quantity: "noise",
+                allowed: "the range of the curve",
+                value: noise,
+            });
+        }
+        let found = self.found_on(curve, noise)?;
+        let (Some((_, algorithmic)), Some((_, optimal))) = (least(&found), optimal(&found)) else {
+            return Err(ReplicaError::NoFixedPoint(noise));
+        };
+        Ok(Prediction {
+            algorithmic: algorithmic.clone(),
+            optimal: optimal.clone(),
+            fixed_points: found.into_iter().map(|(_, f)| f).collect(),
+        })
+    }
+
+    /// The fixed points at `noise` with the branch each lies on, by increasing overlap.
+    pub(crate) fn found_on(
+        &self,
+        curve: &Curve,
+        noise: f64,
+    ) -> Result<Vec<(Place, FixedPoint)>, ReplicaError> {
+        let mut found = Vec::new();
+        for (i, path) in curve.paths.iter().enumerate() {
+            for (segment, point) in path.at(self, noise.ln())? {
+                let branch = path.folds.iter().filter(|f| **f <= segment).count();
+                let described = self.described_point(path.stretch(self), &point, noise);
+                found.push((Place::Branch(i, branch), described));
+            }
+        }
+        found.extend(self.trivial(noise).map(|f| (Place::Trivial, f)));
+        let constant = self.observation.constant(self.second_moment(), noise);
+        for (i, frozen) in curve.frozen.iter().enumerate() {
+            let potential = constant - frozen.information;
+            let point = self.fixed_point(&frozen.states, potential, noise, true);
+            found.push((Place::Frozen(i), point));
+        }
+        // By overlap of the signal; where that has saturated, by what is left unknown below.
+        let unknown = |f: &FixedPoint| f.variables.values().map(|v| v.mmse).sum::<f64>();
+        found.sort_by(|(_, a), (_, b)| {
+            let signal = b.mmse.total_cmp(&a.mmse);
+            signal.then(unknown(b).total_cmp(&unknown(a)))
+        });
+        Ok(found)
+    }
+
+    fn described_point(&self, stretch: Stretch<'_>, point: &Point, noise: f64) -> FixedPoint {
+        let signal = point.at.signal();
+        let potential = stretch.potential(&point.u, &point.at, noise);
+        let residual = point.at.residual.iter().fold(0.0f64, |m, r| m.max(r.abs()));
+        let averages: f64 = point.at.passages.iter().map(|p| p.error).sum();
+        let backward_error = residual + averages + (point.at.log_noise - noise.ln()).abs();
+        let sensitivity = (dot(&point.linear.overlap, &point.tangent) / point.slope).abs();
+        let forward = sensitivity * backward_error;
+        let slope = self.observation.snr_slope(signal.overlap, noise);
+        let mut states = vec![Some((Belief::default(), 0.0)); stretch.first];
+        for (state, v) in states.iter_mut().zip(&self.variables) {
+            let mmse = v.second_moment;
+            *state = Some((Belief { overlap: 0.0, mmse }, 0.0));
+        }
+        let known = point.at.passages.iter().zip(&point.u);
+        states.extend(known.map(|(p, u)| Some((p.outer, u.exp()))));
+        FixedPoint {
+            backward_error,
+            forward_error: if forward.is_finite() {
+                forward.min(self.second_moment())
+            } else {
+                self.second_moment()
+            },
+            ..self.fixed_point(&states, potential, noise, point.linear.is_stable(slope))
+        }
+    }
+
+    /// Assembles a fixed point from what is known of every variable and the ratio of the message
+    /// to it; `None` for a variable that is known exactly.
+    fn fixed_point(
+        &self,
+        states: &[State],
+        potential: f64,
+        noise: f64,
+        stable: bool,
+    ) -> FixedPoint {
+        let all: Vec<VariableState> = self
+            .variables
+            .iter()
+            .zip(states)
+            .map(|(v, state)| match state {
+                Some((belief, snr)) => VariableState {
+                    overlap: belief.overlap,
+                    mmse: belief.mmse,
+                    snr: Some(*snr),
+                },
+                None => VariableState {
+                    overlap: v.second_moment,
+                    mmse: 0.0,
+                    snr: None,
+                },
+            })
+            .collect();
+        let signal = all[all.len() - 1];
+        let named = self.variables.iter().zip(all).filter(|(v, _)| !v.is_field);
+        FixedPoint {
+            overlap: signal.overlap,
+            mmse: signal.mmse,
+            snr: signal.snr,
+            potential,
+            mutual_information: Some(
+                self.observation.constant(self.second_moment(), noise) - potential,
+            ),
+            stable,
+            perfect: signal.snr.is_none(),
+            variables: named.map(|(v, s)| (v.name.clone(), s)).collect(),
+            backward_error: 0.0,
+            forward_error: 0.0,
+        }
+    }
+
+    /// Zero overlap everywhere, for data that are even in a signal of which nothing is known.
+    fn trivial(&self, noise: f64) -> Option<FixedPoint> {
+        let susceptibility = self.susceptibility_at_zero(self.signal())?;
+        if !self.observation.is_even() {
+            return None;
+        }
+        let unknown = |v: &Variable| {
+            let mmse = v.second_moment;
+            Some((Belief { overlap: 0.0, mmse }, 0.0))
+        };
+        let states: Vec<_> = self.variables.iter().map(unknown).collect();
+        let stable = susceptibility * self.observation.snr_slope(0.0, noise) < 1.0;
+        // Without a message every average is of ln 1.
+        let potential = self.observation.potential(0.0, noise);
+        Some(self.fixed_point(&states, potential, noise, stable))
+    }
+
+    /// The frozen branches: a discrete variable below a function that jumps, once known, stays
+    /// known at every noise, because the message it receives grows like `(mmse)^(-1/2)` while
+    /// its error falls exponentially in it. The signal is then known exactly and the information
+    /// is the entropy of the frozen variable given the weights.
+    pub(crate) fn frozen(&self) -> Result<Vec<Frozen>, ReplicaError> {
+        let mut found = Vec::new();
+        for v in 0..self.signal() {
+            let jumps = self.factors.get(v + 2).and_then(|f| f.componentwise());
+            if self.variables[v].is_field || !jumps.is_some_and(|c| c.is_discontinuous) {
+                continue;
+            }
+            let (entropy, mut states) = match self.factors[v].discrete_entropy() {
+                Some(h) => (h, Vec::new()),
+                None if self.is_discrete(v) => self.resolved(v)?,
+                None => continue,
+            };
+            states.resize(self.variables.len(), None);
+            found.push(Frozen {
+                information: self.variables[v].ratio * entropy,
+                states,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Entropy per component of a discrete variable given the weights below it, and the state of
+    /// those variables once it is known.
+    fn resolved(&self, v: usize) -> Result<(f64, Vec<State>), ReplicaError> {
+        // Values of size √ρ are told apart at this ratio with an error below exp(-1000).
+        let noise = 1e-4 * self.variables[v].second_moment;
+        let below = self.truncated(v, noise);
+        let optimal = below.predict()?.optimal;
+        let states = below.variables[..v].iter().map(|variable| {
+            let state = optimal.variables.get(&variable.name)?;
+            let (overlap, mmse) = (state.overlap, state.mmse);
+            Some((Belief { overlap, mmse }, state.snr?))
+        });
+        let entropy = optimal.mutual_information.unwrap_or(0.0);
+        Ok((entropy, states.collect()))
+    }
+}
+
+/// The least stable fixed point.
+pub(crate) fn least(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
+    found.iter().find(|(_, f)| f.stable).or(found.first())
+}
+
+/// The one of largest potential. A maximum over the overlaps is stable; an unstable point next to
+/// it, as zero overlap just below its threshold, may only tie with it within rounding.
+pub(crate) fn optimal(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
+    let larger = |a: &&(Place, FixedPoint), b: &&(Place, FixedPoint)| {
+        a.1.potential.total_cmp(&b.1.potential)
+    };
+    let stable = found.iter().filter(|(_, f)| f.stable).max_by(larger);
+    stable.or_else(|| found.iter().max_by(larger))
+}
+
+/// Information per coordinate of the signal as a function of its overlap, off the fixed points.
+///
+/// `i(Δ, q) = (ρ - q)²/(4Δ) + I_den(q/Δ)` for a spiked Wigner model, with `I_den(A)` the
+/// information of the signal in a direct observation of ratio `A`; in general the constant of
+/// the model minus the potential at given `q`. Stationary at the fixed points, least at the
+/// optimal one.
+///
+/// - **Arguments**: overlaps in `[0, ρ]`.
+/// - **Normalisation**: nats per coordinate of the signal.
+///
+/// ```
+/// /// use onsager_model::Chain;
+/// use onsager_replica::information_at;
+/// use onsager_scalar::prior::Gaussian;
+///
+/// let tree = Chain::new(Arc::new(Gaussian::standard())).spiked_wigner(0.25)?;
+/// let i = information_at(&tree, &[0.0, 0.5])?;
+/// assert_eq!(i[0], 1.0); // ρ²/(4Δ)
+/// assert!((i[1] - (0.25 + 0.5 * 3f64.ln())).abs() < 1e-10); // I_den(A) = ln(1 + A)/2
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// An overlap outside `[0, ρ]`; as for [`StateEvolution::curve`].
+pub fn information_at(tree: &Tree, overlaps: &[f64]) -> Result<Vec<f64>, ReplicaError> {
+    let chain = StateEvolution::new(tree)?;
+    let (noise, rho) = (chain.noise(), chain.second_moment());
+    let observation = &chain.observation;
+    let snr = |q: f64| observation.snr_at(q, noise);
+    let positive = || overlaps.iter().map(|q| snr(*q)).filter(|a| *a > 0.0);
+    let (lowest, highest) = (
+        positive().fold(f64::INFINITY, f64::min),
+        positive().fold(0.0, f64::max),
+    );
+    let denoiser = chain.truncated(chain.signal(), 1.0);
+    let curve = if highest > 0.0 {
+        Some(denoiser.curve(Some((0.5 / highest, 2.0 / lowest)))?)
+    } else {
+        None
+    };
+    let at = |q: &f64| {
+        if !(0.0..=rho).contains(q) {
+            return Err(ReplicaError::Range {
+                quantity: "overlap",
+                allowed: "0 to the second moment of the signal",
+                value: *q,
+            });
+        }
+        let a = snr(*q);
+        let constant = observation.constant(rho, noise);
+        // potential = Φ(A) - A q/2 + the observation's share, Φ(A) = ρA/2 - I_den(A).
+        let rest = observation.potential(*q, noise) - 0.5 * a * q;
+        let denoised = match &curve {
+            Some(curve) if a > 0.0 => {
+                let best = denoiser.predict_on(curve, 1.0 / a)?.optimal;
+                0.5 * a * rho - best.mutual_information.unwrap_or(0.0)
+            }
+            _ => 0.0,
+        };
+        Ok(constant - denoised - rest)
+    };
+    overlaps.iter().map(at).collect()
+}

@@ -1,0 +1,412 @@
+//! Where the answer changes: weak recovery, spinodals, equal potentials.
+
+use onsager_model::Tree;
+use serde::Serialize;
+
+use crate::ReplicaError;
+use crate::chain::StateEvolution;
+use crate::curve::Curve;
+use crate::fixed_point::{FixedPoint, Place, least, optimal};
+
+/// The thresholds of a model in one of its parameters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Thresholds {
+    /// By kind, then by value.
+    pub thresholds: Vec<Threshold>,
+    /// Intervals of the parameter on which message passing does not reach the optimal point.
+    pub hard_phases: Vec<(f64, f64)>,
+}
+
+/// One value of the parameter at which a fixed point of interest changes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Threshold {
+    /// Which change.
+    pub kind: ThresholdKind,
+    /// Where.
+    pub value: f64,
+    /// Estimated absolute error of `value`.
+    pub uncertainty: f64,
+    /// The side on which inference is easier.
+    pub easier: Side,
+    /// Mean squared error of the signal on the harder side.
+    pub mmse_from: f64,
+    /// Mean squared error of the signal on the easier side.
+    pub mmse_to: f64,
+    /// What the curve of fixed points does there.
+    pub at: Location,
+    /// The variable whose zero overlap becomes unstable, for weak recovery.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variable: Option<String>,
+}
+
+/// Which fixed point changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThresholdKind {
+    /// Zero overlap of a variable loses stability.
+    WeakRecovery,
+    /// The least fixed point jumps.
+    Algorithmic,
+    /// The greatest fixed point jumps.
+    Dynamical,
+    /// The fixed point of largest potential jumps.
+    InformationTheoretic,
+}
+
+/// A side of a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Larger values of the parameter.
+    Above,
+    /// Smaller values.
+    Below,
+}
+
+/// What the curve of fixed points does at a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// Two branches merge.
+    Fold,
+    /// A branch leaves zero overlap.
+    Origin,
+    /// The signal becomes known exactly.
+    Perfect,
+    /// Two branches of the signal's own channel merge.
+    InnerFold,
+    /// Two separate branches exchange their order.
+    Crossing,
+}
+
+/// Which parameter a family of models varies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// The noise of the observation: one curve holds all thresholds.
+    Noise,
+    /// Any other number.
+    Other,
+}
+
+/// Thresholds of a family of models.
+///
+/// For [`Key::Noise`] they are read off one curve, for other keys the thresholds in the noise are
+/// followed along the family and those that cross its own noise are located by secants.
+///
+/// - **Definitions**: with `q_min` the least (from positive overlap) and `q_max` the greatest
+///   fixed point and `q*` the one of largest potential: weak recovery where zero overlap loses
+///   stability, algorithmic where `q_min` jumps, dynamical where `q_max` jumps (frozen branches
+///   never do), information-theoretic where `q*` jumps.
+/// - **Arguments**: `range` defaults to 1e-8 to 1e8 for the noise and 1e-2 to 1e2 otherwise;
+///   members of the family that are refused are left out.
+/// - **Accuracy**: `uncertainty`; extrema and equal potentials to 1e-8 in the noise.
+///
+/// ```
+/// use std::sync::Arc;
+/// use onsager_model::Chain;
+/// use onsager_replica::{Key, ThresholdKind, thresholds};
+/// use onsager_scalar::{activation::PiecewiseLinear, prior::Gaussian};
+///
+/// let family = |noise: f64| {
+///     Chain::new(Arc::new(Gaussian::standard()))
+///         .layer(2.0, Arc::new(PiecewiseLinear::linear()))
+///         .spiked_wigner(noise)
+/// };
+/// let found = thresholds(&family, Some((0.1, 10.0)), Key::Noise)?;
+/// assert_eq!(found.thresholds.len(), 1);
+/// assert_eq!(found.thresholds[0].kind, ThresholdKind::WeakRecovery);
+/// assert_eq!(found.thresholds[0].value, 3.0); // 1 + α
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// A range that is not increasing; a family without valid members; as for
+/// [`StateEvolution::curve`].
+pub fn thresholds(
+    family: &dyn Fn(f64) -> Result<Tree, onsager_model::ModelError>,
+    range: Option<(f64, f64)>,
+    key: Key,
+) -> Result<Thresholds, ReplicaError> {
+    match key {
+        Key::Noise => {
+            let start = range.map_or(1.0, |(low, high)| (low * high).sqrt());
+            let chain = StateEvolution::new(&family(start)?)?;
+            chain.thresholds_on(&chain.curve(range)?)
+        }
+        Key::Other => crate::family::thresholds(family, range.unwrap_or((1e-2, 1e2))),
+    }
+}
+
+/// Relative distance at which the two sides of an event are looked at: far above the accuracy of
+/// the events themselves (1e-8), far below the distance between different ones.
+const APART: f64 = 1e-6;
+
+impl StateEvolution {
+    /// All thresholds in the noise of the observation, read off a curve.
+    ///
+    /// # Errors
+    /// An average that fails.
+    pub fn thresholds_on(&self, curve: &Curve) -> Result<Thresholds, ReplicaError> {
+        let mut thresholds = self.weak_recoveries(curve)?;
+        thresholds.extend(self.spinodals(curve)?);
+        let mut events: Vec<f64> = thresholds
+            .iter()
+            .map(|t| t.value)
+            .chain(curve.folds.iter().map(|f| f.noise))
+            .chain([curve.range.0, curve.range.1])
+            .filter(|x| curve.range.0 <= *x && *x <= curve.range.1)
+            .collect();
+        events.sort_by(f64::total_cmp);
+        let mut crossings = Vec::new();
+        for pair in events.windows(2) {
+            let (low, high) = (pair[0] * (1.0 + APART), pair[1] * (1.0 - APART));
+            if low < high {
+                self.crossings(curve, low, high, &mut crossings)?;
+            }
+        }
+        events.extend(crossings.iter().map(|t| t.value));
+        events.sort_by(f64::total_cmp);
+        thresholds.extend(crossings);
+        let inside = |t: &Threshold| curve.range.0 <= t.value && t.value <= curve.range.1;
+        thresholds.retain(inside);
+        thresholds.sort_by(|a, b| a.kind.cmp(&b.kind).then(a.value.total_cmp(&b.value)));
+        let hard_phases = self.hard_phases(curve, &events)?;
+        Ok(Thresholds {
+            thresholds,
+            hard_phases,
+        })
+    }
+
+    /// Where zero overlap loses stability: of the signal in closed form, of variables below even
+    /// layers where a path of the curve ends at zero overlap.
+    fn weak_recoveries(&self, curve: &Curve) -> Result<Vec<Threshold>, ReplicaError> {
+        let mut found = Vec::new();
+        let recovered = |value: f64, variable: &str, from: f64, to: f64| Threshold {
+            kind: ThresholdKind::WeakRecovery,
+            value,
+            uncertainty: f64::EPSILON * value,
+            easier: Side::Below,
+            mmse_from: from,
+            mmse_to: to,
+            at: Location::Origin,
+            variable: Some(variable.to_string()),
+        };
+        let origin = self.origin();
+        if let Some(value) = origin {
+            let rho = self.second_moment();
+            let mut to = rho;
+            let below = value * (1.0 - APART);
+            let above = curve.paths.iter().any(|p| p.leaves_upwards());
+            if above && curve.range.0 <= below && below <= curve.range.1 {
+                // The branch leaves towards larger noise: below, the least point is far away.
+                to = self.predict_on(curve, below)?.algorithmic.mmse;
+                found.push(Threshold {
+                    kind: ThresholdKind::Algorithmic,
+                    variable: None,
+                    ..recovered(value, "", rho, to)
+                });
+            }
+            let name = &self.variables[self.signal()].name;
+            found.push(recovered(value, name, rho, to));
+        }
+        for path in &curve.paths {
+            let (Some(limit), Some(start)) = (path.origin, path.points.first()) else {
+                continue;
+            };
+            let even = (path.first + 1..self.variables.len())
+                .find(|i| self.factors[*i].componentwise().is_some_and(|c| c.is_even));
+            let known = origin.is_some_and(|o| (o.ln() - limit).abs() < 1e-6);
+            if let (Some(even), false) = (even, known) {
+                let mmse = start.at.signal().mmse;
+                // The variable below the field of the even layer.
+                let name = &self.variables[even - 2].name;
+                found.push(Threshold {
+                    uncertainty: 1e-8 * limit.exp(),
+                    ..recovered(limit.exp(), name, mmse, mmse)
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Folds at which the least or the greatest fixed point ends.
+    fn spinodals(&self, curve: &Curve) -> Result<Vec<Threshold>, ReplicaError> {
+        let mut found = Vec::new();
+        for (i, path) in curve.paths.iter().enumerate() {
+            for (b, fold) in path.folds.iter().enumerate() {
+                let point = &path.points[*fold];
+                let value = point.at.log_noise.exp();
+                if !(curve.range.0 < value && value < curve.range.1) {
+                    continue;
+                }
+                let is_minimum = path.points[fold - 1].at.log_noise > point.at.log_noise;
+                let sign = if is_minimum { 1.0 } else { -1.0 };
+                let with = self.found_on(curve, value * (1.0 + sign * APART))?;
+                let without = self.found_on(curve, value * (1.0 - sign * APART))?;
+                // The two branches that meet here.
+                let meets = |p: &Place| *p == Place::Branch(i, b) || *p == Place::Branch(i, b + 1);
+                let here = point.at.signal().mmse;
+                let errors: f64 = point.at.passages.iter().map(|p| p.error).sum();
+                let jump = |kind, other: Option<&(Place, FixedPoint)>| {
+                    let there = other.map_or(here, |(_, f)| f.mmse);
+                    let inner = self.observation.snr_slope(0.0, value) == 0.0;
+                    let at = match other {
+                        Some((Place::Frozen(_), _)) => Location::Perfect,
+                        _ if inner => Location::InnerFold,
+                        _ => Location::Fold,
+                    };
+                    Threshold {
+                        kind,
+                        value,
+                        uncertainty: value * (errors + 1e-9),
+                        easier: Side::Below,
+                        mmse_from: if is_minimum { here } else { there },
+                        mmse_to: if is_minimum { there } else { here },
+                        at,
+                        variable: None,
+                    }
+                };
+                if least(&with).is_some_and(|(p, _)| meets(p)) {
+                    found.push(jump(ThresholdKind::Algorithmic, least(&without)));
+                }
+                if greatest(&with).is_some_and(|(p, _)| meets(p)) {
+                    found.push(jump(ThresholdKind::Dynamical, greatest(&without)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Noises in an interval without other events at which the largest potential changes hands.
+    fn crossings(
+        &self,
+        curve: &Curve,
+        low: f64,
+        high: f64,
+        found: &mut Vec<Threshold>,
+    ) -> Result<(), ReplicaError> {
+        let (a, b) = (self.found_on(curve, low)?, self.found_on(curve, high)?);
+        let (Some((left, _)), Some((right, _))) = (optimal(&a), optimal(&b)) else {
+            return Ok(());
+        };
+        let (left, right) = (*left, *right);
+        if left == right {
+            return Ok(());
+        }
+        // Lead of the left point over the right one, in information; zero at the threshold.
+        let lead = |x: f64| -> Result<Option<f64>, ReplicaError> {
+            let all = self.found_on(curve, x.exp())?;
+            let of = |place| all.iter().find(|(p, _)| *p == place).map(|(_, f)| f.potential);
+            Ok(of(left).zip(of(right)).map(|(l, r)| l - r))
+        };
+        let (mut lo, mut hi) = (low.ln(), high.ln());
+        let (Some(mut f_lo), Some(mut f_hi)) = (lead(lo)?, lead(hi)?) else {
+            return Ok(());
+        };
+        let mut x = lo;
+        let mut side = 0;
+        for _ in 0..60 {
+            // Regula falsi with Illinois halving.
+            x = (lo * f_hi - hi * f_lo) / (f_hi - f_lo);
+            let Some(f) = lead(x)? else { return Ok(()) };
+            if f > 0.0 {
+                (lo, f_lo) = (x, f);
+                if side == 1 {
+                    f_hi *= 0.5;
+                }
+                side = 1;
+            } else {
+                (hi, f_hi) = (x, f);
+                if side == -1 {
+                    f_lo *= 0.5;
+                }
+                side = -1;
+            }
+            if hi - lo < 1e-12 || f == 0.0 {
+                break;
+            }
+            // Converged from one side: the last step is below the accuracy of the potentials.
+            if f.abs() < 1e-13 {
+                break;
+            }
+        }
+        let value = x.exp();
+        let all = self.found_on(curve, value)?;
+        let of = |place| all.iter().find(|(p, _)| *p == place).map(|(_, f)| f);
+        let (Some(l), Some(r)) = (of(left), of(right)) else {
+            return Ok(());
+        };
+        let best = optimal(&all).map_or(f64::INFINITY, |(_, f)| f.potential);
+        if best > l.potential + 1e-10 * (1.0 + best.abs()) {
+            // A third point leads in between: there are two thresholds.
+            self.crossings(curve, low, value, found)?;
+            return self.crossings(curve, value, high, found);
+        }
+        // d(difference of informations)/d ln noise, for the error of the root.
+        let slope = (self.slope_of_potential(l, value) - self.slope_of_potential(r, value)).abs();
+        let noise = 1e-12 * (1.0 + l.potential.abs());
+        found.push(Threshold {
+            kind: ThresholdKind::InformationTheoretic,
+            value,
+            uncertainty: value * (1e-10 + noise / slope),
+            easier: Side::Below,
+            mmse_from: r.mmse,
+            mmse_to: l.mmse,
+            at: match left {
+                Place::Frozen(_) => Location::Perfect,
+                _ => Location::Crossing,
+            },
+            variable: None,
+        });
+        Ok(())
+    }
+
+    /// `∂ potential/∂ ln noise` at a fixed point: only the observation depends on the noise.
+    fn slope_of_potential(&self, f: &FixedPoint, noise: f64) -> f64 {
+        let d = 1e-4;
+        let at = |noise: f64| {
+            // At fixed overlap and message; perfect recovery keeps the constant.
+            if f.perfect {
+                self.observation.constant(self.second_moment(), noise)
+            } else {
+                -self.observation.potential(f.overlap, noise)
+            }
+        };
+        (at(noise * (1.0 + d)) - at(noise * (1.0 - d))) / (2.0 * d)
+    }
+
+    fn hard_phases(
+        &self,
+        curve: &Curve,
+        events: &[f64],
+    ) -> Result<Vec<(f64, f64)>, ReplicaError> {
+        let mut phases: Vec<(f64, f64)> = Vec::new();
+        for pair in events.windows(2) {
+            let (low, high) = (pair[0], pair[1]);
+            if high < low * (1.0 + 3.0 * APART) {
+                continue;
+            }
+            let found = self.found_on(curve, (low * high).sqrt())?;
+            let places = (least(&found).map(|f| f.0), optimal(&found).map(|f| f.0));
+            if places.0 == places.1 {
+                continue;
+            }
+            match phases.last_mut() {
+                Some(last) if last.1 >= low * (1.0 - 3.0 * APART) => last.1 = high,
+                _ => phases.push((low, high)),
+            }
+        }
+        // Nothing happens below the whole default range: the phase reaches zero noise.
+        if let Some(first) = phases.first_mut()
+            && first.0 <= crate::curve::RANGE.0
+        {
+            first.0 = 0.0;
+        }
+        Ok(phases)
+    }
+}
+
+/// The greatest fixed point; a frozen one is never overtaken, so `q_max` does not jump then.
+fn greatest(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
+    found.last()
+}
