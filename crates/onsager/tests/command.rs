@@ -485,15 +485,21 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
 }
 
 #[test]
-fn a_run_that_cannot_be_held_in_memory_fails_with_a_reason() {
-    let output = onsager(&["simulate", "spiked-sign", "--size", "1000000000000"]);
-    let errors = String::from_utf8(output.stderr).expect("text");
-    assert!(
-        matches!(output.status.code(), Some(1 | 2)),
-        "{:?}: {errors}",
-        output.status
-    );
-    assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
+fn sizes_beyond_memory_are_refused_before_anything_is_drawn() {
+    for size in [
+        "1000000000000",
+        "18446744073709551615",
+        "z=18446744073709551615",
+    ] {
+        let output = onsager(&["simulate", "spiked-sign", "--size", size]);
+        let errors = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(
+            errors.contains("GiB of memory, more than there is"),
+            "{errors}"
+        );
+        assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
+    }
 }
 
 /// Ctrl-C ends a sweep at the next point: what was computed is printed.

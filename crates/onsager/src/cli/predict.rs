@@ -19,7 +19,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "KEY=RANGE")]
     sweep: Option<String>,
     /// Follows message passing for this many iterations, too.
-    #[arg(long, value_name = "STEPS", conflicts_with = "sweep")]
+    #[arg(
+        long,
+        value_name = "STEPS",
+        conflicts_with = "sweep",
+        allow_hyphen_values = true
+    )]
     trajectory: Option<usize>,
     /// Where the trajectory starts.
     #[arg(long, value_enum, default_value_t = Start::Uninformed, requires = "trajectory")]
