@@ -84,6 +84,23 @@ impl<F: Field> Engine<F> {
         Ok(())
     }
 
+    /// Lets every rule improve its parameters from the present messages.
+    ///
+    /// # Errors
+    /// What a rule refuses.
+    pub fn learn(&mut self) -> Result<(), AmpError> {
+        for (factor, rule) in self.rules.iter_mut().enumerate() {
+            let graph = &mut self.graph;
+            let step = 1.0;
+            rule.learn(&Ports {
+                graph,
+                factor,
+                step,
+            })?;
+        }
+        Ok(())
+    }
+
     /// The present moments of a variable (index as in the tree), if anything has estimated it.
     #[must_use]
     pub fn posterior(&self, variable: usize) -> Option<&Posterior<F>> {

@@ -50,7 +50,25 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
 /// Leading eigenvector of `Γ = K (Y/√p - ρ I)/Δ`, `K` the covariance of the layered prior.
 ///
 /// The outlier sits at 1 below the weak-recovery threshold; for a linear prior the direction is
-/// that of the fixed point of message passing.
+/// that of the fixed point of message passing, up to `O(p^(-1/2))`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use onsager_amp::{Problem, spectral};
+/// use onsager_ensembles::Seed;
+/// use onsager_model::{Chain, Instance, Teacher};
+/// use onsager_scalar::{activation::PiecewiseLinear, prior::Gaussian};
+///
+/// let tree = Chain::new(Arc::new(Gaussian::standard()))
+///     .layer(2.0, Arc::new(PiecewiseLinear::linear()))
+///     .spiked_wigner(1.0)?; // where the principal component has no overlap left
+/// let sizes = tree.sizes(tree.signal_index(), 400);
+/// let stream = |purpose: &str| Seed(1).stream("doc", 0, 0, purpose);
+/// let instance = Instance::draw(&tree, &sizes, stream, Teacher::fixed())?;
+/// let lamp = spectral::lamp(&Problem::new(&tree, &instance)?)?;
+/// assert!(lamp.converged && lamp.squared_cosine(instance.truth(2).unwrap()) > 0.3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As for [`pca`]; a prior or a layer that is not centred, for which zero is no fixed point.
