@@ -84,7 +84,7 @@ impl<'a> Run<'a> {
     fn new(problem: &'a Problem, settings: &'a Settings, restart: usize) -> Result<Self, AmpError> {
         let mut engine = Engine::new(problem, rules(problem, settings.variances)?)?;
         if let Some(schedule) = &settings.schedule {
-            engine = engine.with_schedule(schedule.clone());
+            engine = engine.with_schedule(schedule.clone())?;
         }
         let mut stream = settings.seed.stream("amp", 0, restart as u64, "start");
         engine.start(problem, &settings.start, &mut stream)?;

@@ -26,7 +26,8 @@ pub struct Spectral {
     pub vector: Vec<f64>,
     /// Norm of `Γ v - value · v`.
     pub residual: f64,
-    /// Products with `Y` (and as many with the covariance).
+    /// Products with matrices: one with `Y` a step; [`lamp`] adds two with every `W`, and
+    /// [`lamp_with`] one with the covariance.
     pub products: u64,
     /// Whether the residual met its bound.
     pub converged: bool,
@@ -44,7 +45,7 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
         factor: 1.0 / (p as f64).sqrt(),
     };
     let pair = top_eigenpair(&scaled, &generic(p), LanczosSettings::default())?;
-    Ok(Spectral::from(pair, 1.0))
+    Ok(Spectral::from(pair, 1.0, 1))
 }
 
 /// Leading eigenvector of `Γ = K (Y/√p - ρ I)/Δ`, `K` the covariance of the layered prior.
@@ -75,12 +76,12 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
 pub fn lamp(problem: &Problem) -> Result<Spectral, AmpError> {
     let (y, noise) = spiked(problem)?;
     let covariance = covariance(problem)?;
-    lamp_with(
-        y,
-        noise,
-        covariance.as_ref(),
-        problem.tree.signal().second_moment,
-    )
+    let rho = problem.tree.signal().second_moment;
+    let found = lamp_with(y, noise, covariance.as_ref(), rho)?;
+    let is_linear = |f: &&onsager_model::Factor| matches!(f.kind, FactorKind::Linear { .. });
+    let layers = problem.tree.factors().iter().filter(is_linear).count() as u64;
+    let products = found.products / 2 * (1 + 2 * layers);
+    Ok(Spectral { products, ..found })
 }
 
 /// [`lamp`] for any covariance `K`, given as an operator and possibly singular, of mean eigenvalue
@@ -104,7 +105,7 @@ pub fn lamp_with(
     )?;
     let settings = LanczosSettings::default();
     let pair = top_eigenpair_preconditioned(covariance, &centred, &generic(p), settings)?;
-    Ok(Spectral::from(pair, 1.0 / noise))
+    Ok(Spectral::from(pair, 1.0 / noise, 2))
 }
 
 /// Covariance of the signal given the matrices, at leading order, as an operator:
@@ -199,12 +200,12 @@ pub(crate) struct Guess {
 }
 
 impl Spectral {
-    fn from(pair: Eigenpair, scale: f64) -> Self {
+    fn from(pair: Eigenpair, scale: f64, products: u64) -> Self {
         Self {
             value: pair.value * scale,
             vector: pair.vector,
             residual: pair.residual * scale,
-            products: pair.products,
+            products: pair.products * products,
             converged: pair.converged,
         }
     }

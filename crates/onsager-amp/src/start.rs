@@ -167,6 +167,8 @@ impl Engine {
         let tree = &problem.tree;
         let found = spectral::lamp(problem)?;
         let guess = found.scaled(problem)?;
+        // One more product for the scale.
+        self.start_products += found.products + 1;
         let mut linear: Vec<(usize, Box<dyn Rule>)> = Vec::new();
         for (f, factor) in tree.factors().iter().enumerate() {
             match &factor.kind {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use common::{draw, layer, problem};
 use nalgebra::DMatrix;
 use onsager_amp::{
-    AmpError, Damping, Diagonal, Posterior, Problem, Settings, Start, Stop, infer, infer_observed,
-    spectral,
+    AmpError, Damping, Diagonal, Posterior, Problem, Schedule, Settings, Start, Step, Stop, infer,
+    infer_observed, spectral,
 };
 use onsager_model::{Chain, Instance, Tree};
 use onsager_operators::{Dense, Symmetric};
@@ -257,6 +257,17 @@ fn wrong_input_is_refused() {
     assert_eq!(
         error.unwrap_err().to_string(),
         "step must be in (0, 1], got 0"
+    );
+
+    let beyond = Step {
+        factor: 3,
+        targets: vec![1],
+    };
+    let error = Schedule::new(&tree, vec![beyond]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("target of a schedule step must be below")
     );
 
     let relu = layer(2.0, PiecewiseLinear::relu())
