@@ -501,7 +501,10 @@ fn describe(
     }
     if let Some(predicted) = &report.prediction {
         let mut add = |name: &str, x: f64| rows.push(vec![name.to_string(), output::number(x)]);
-        predicted.mse.into_iter().for_each(|x| add("predicted mse", x));
+        predicted
+            .mse
+            .into_iter()
+            .for_each(|x| add("predicted mse", x));
         add("predicted mmse", predicted.mmse);
     }
     let s = &report.status;
