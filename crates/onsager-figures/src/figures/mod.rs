@@ -1,3 +1,4 @@
 //! One file for each figure; `common.rs` for what they share.
 
 mod common;
+pub(crate) mod spiked_fashion;
