@@ -261,12 +261,7 @@ impl Stretch<'_> {
         let mut belief = self.below();
         for (i, factor) in self.factors().iter().enumerate() {
             if i == u.len() {
-                // An exactly known field leaves no freedom to the message.
-                let target = u[i - 1];
-                let found = match belief.mmse > 0.0 {
-                    true => invert(&**factor, belief, target)?,
-                    false => None,
-                };
+                let found = invert(&**factor, belief, u[i - 1])?;
                 match found {
                     Some(x) => u.push(x),
                     None => return Ok(None),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::ReplicaError;
 use crate::chain::{LN_SNR_MAX, StateEvolution, Stretch};
-use crate::factor::FactorAverage;
+use crate::factor::{FactorAverage, KNOWN};
 use crate::fixed_point::Frozen;
 use crate::path::{Constraint, Point, correct, distance, dot, follow};
 
@@ -277,6 +277,15 @@ impl Stretch<'_> {
         if zero { -27.0 } else { -45.0 }
     }
 
+    /// Whether a field below a jump is known to the last digit: beyond lies the frozen branch.
+    fn is_frozen(&self, p: &Point) -> bool {
+        let above = &self.chain.factors[self.first + 1..];
+        p.at.passages.iter().zip(above).any(|(passage, factor)| {
+            let jumps = factor.componentwise().is_some_and(|c| c.is_discontinuous);
+            jumps && passage.outer.mmse < KNOWN
+        })
+    }
+
     /// Follows the path through a seed, given by the snr of the first variables, both ways.
     fn grow(
         &self,
@@ -289,19 +298,20 @@ impl Stretch<'_> {
         // The first snr determines the point, so a path that comes back is known already.
         let known = |t: f64| covered.iter().any(|(lo, hi)| *lo < t && t < *hi);
         // Where the noise is out of range nothing has to be found.
-        let wanted = |p: &Point| (low..=high).contains(&p.at.log_noise) && !known(p.u[0]);
+        let wanted = |p: &Point| {
+            (low..=high).contains(&p.at.log_noise) && !known(p.u[0]) && !self.is_frozen(p)
+        };
         let Some(seed) = self.seed(inner).filter(wanted) else {
             return Ok(());
         };
-        let (last, lowest) = (self.chain.signal() - self.first, self.lowest());
+        let lowest = self.lowest();
         let stop = |p: &Point| {
             (p.tangent[0] < 0.0 && p.u[0] < lowest + 1e-9)
                 || known(p.u[0])
+                || self.is_frozen(p)
                 || (p.slope < 0.0 && p.at.log_noise < low)
                 || (p.slope > 0.0 && p.at.log_noise > high)
                 || p.u.iter().any(|u| *u > LN_SNR_MAX)
-                // An inner variable known to this precision is frozen: no field is left.
-                || p.at.passages[..last].iter().any(|q| q.outer.mmse < 1e-250)
         };
         let mut points = follow(self, seed.clone().reversed(), stop)?;
         points.reverse();

@@ -244,6 +244,10 @@ impl FactorAverage for Weights {
     }
 }
 
+/// Variance of a field that counts as known: with ratios up to 1e11 a continuous function does not
+/// tell it from zero; below a jump curves end there.
+pub(crate) const KNOWN: f64 = 1e-30;
+
 /// `x = φ(h)`.
 #[derive(Debug)]
 struct Layer {
@@ -256,7 +260,7 @@ struct Layer {
 
 impl FactorAverage for Layer {
     fn pass(&self, inner: Belief, outer_snr: f64) -> Result<Passage, ReplicaError> {
-        let found = average::layer(&*self.phi, outer_snr, inner.overlap, inner.mmse)
+        let found = average::layer(&*self.phi, outer_snr, inner.overlap, inner.mmse.max(KNOWN))
             .map_err(|e| failed("activation", e))?;
         Ok(Passage {
             inner_snr: found.score,
@@ -412,7 +416,7 @@ fn differences<F: FactorAverage + ?Sized>(
         response.snr_by_snr = (up.inner_snr - base.inner_snr) / d;
         response.overlap_by_snr = gained(base.outer, up.outer) / d;
     }
-    if inner.mmse > 0.0 {
+    if inner.mmse > KNOWN {
         // In units of whichever of overlap and error is small; zero overlap has no scale.
         let d = STEP
             * match inner.overlap {
