@@ -168,6 +168,14 @@ impl<F: Field> Posterior<F> {
     }
 }
 
+/// `(1 - step) old + step new`.
+pub(crate) fn average<F: Field>(old: Option<DMatrix<F>>, new: DMatrix<F>, step: f64) -> DMatrix<F> {
+    match old {
+        Some(old) if step != 1.0 => old.map(|x| x.scale(1.0 - step)) + new.map(|x| x.scale(step)),
+        _ => new,
+    }
+}
+
 /// `Σ |x_i|²/n`.
 pub(crate) fn mean_square<F: Field>(x: impl ExactSizeIterator<Item = F>) -> f64 {
     let n = x.len() as f64;

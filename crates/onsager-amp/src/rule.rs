@@ -136,13 +136,26 @@ impl<F: Field> Ports<'_, F> {
         &self.graph.edges[self.edge(port)].message
     }
 
+    /// The weight that the next message to `port` will have against those before.
+    ///
+    /// A damped message is a weighted sum of past products; its Onsager term is the same weighted
+    /// sum of past iterates. With the last iterate alone, damping would make the trivial point
+    /// attractive far below the weak-recovery threshold.
+    #[must_use]
+    pub fn step(&self, port: usize) -> f64 {
+        // The first message has nothing to be averaged with.
+        if self.graph.edges[self.edge(port)].sent {
+            self.step
+        } else {
+            1.0
+        }
+    }
+
     /// Sends a message to `port`, damped, with the moments computed behind it, if any.
     pub fn send(&mut self, port: usize, message: Message<F>, posterior: Option<Posterior<F>>) {
-        let step = self.step;
+        let step = self.step(port);
         let edge = self.edge(port);
         let edge = &mut self.graph.edges[edge];
-        // The first message has nothing to be averaged with.
-        let step = if edge.sent { step } else { 1.0 };
         edge.message = edge.message.towards(message, step);
         edge.posterior = posterior;
         edge.sent = true;

@@ -223,6 +223,9 @@ impl Engine {
         let rest = self.sweep_until_rest();
         for (f, rule) in self.observations.iter().zip(stand_ins) {
             self.rules[*f] = rule;
+            // What the stand-in said is not to be averaged with what the data say.
+            let edge = self.graph.of_factor[*f][0];
+            self.graph.edges[edge].sent = false;
         }
         rest
     }
