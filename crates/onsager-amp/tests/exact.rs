@@ -211,6 +211,29 @@ fn claimed_error_is_true_error() {
 }
 
 #[test]
+fn variances_of_components_average_to_the_shared_one() {
+    let tree = layer(2.0, PiecewiseLinear::sign())
+        .spiked_wigner(0.3)
+        .unwrap();
+    let distance = |p: usize| {
+        let problem = problem(&tree, p, 1);
+        let run = |variances| {
+            let settings = Settings {
+                variances,
+                start: Start::Informed,
+                ..Settings::default()
+            };
+            infer(&problem, &settings).unwrap().estimate
+        };
+        let (shared, each) = (run(Variances::Shared), run(Variances::PerComponent));
+        assert_ne!(shared, each);
+        (shared - each).norm_squared() / p as f64
+    };
+    // V_i fluctuates by O(1/√k) between components: a mean squared difference of O(1/k).
+    assert!(distance(800) < 10.0 / 400.0);
+}
+
+#[test]
 fn plain_and_damped_message_passing_rest_at_the_same_point() {
     let tree = layer(2.0, PiecewiseLinear::sign())
         .spiked_wigner(0.4)

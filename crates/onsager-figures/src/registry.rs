@@ -1,8 +1,11 @@
-use crate::figures::SpikedMmse;
+use crate::figures::{spiked_fashion, spiked_mmse};
 use crate::{Figure, FigureError};
 
 /// Every figure of the report, in reading order. One line adds an entry.
-pub const REGISTRY: &[&dyn Figure] = &[&SpikedMmse];
+pub const REGISTRY: &[&dyn Figure] = &[
+    &spiked_mmse::SpikedMmse,
+    &spiked_fashion::SpikedFashion,
+];
 
 /// The figure of this identifier among `registry`.
 pub fn find<'a>(registry: &[&'a dyn Figure], id: &str) -> Result<&'a dyn Figure, FigureError> {

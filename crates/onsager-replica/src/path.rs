@@ -137,9 +137,9 @@ pub(crate) fn follow(
 ) -> Result<Vec<Point>, ReplicaError> {
     /// Longest step, in units of `ln snr`: no branch of the scalar channels is narrower than it
     /// is wide in its own logarithmic coordinates.
-    const LONGEST: f64 = 1.0;
+    const LONGEST: f64 = 2.0;
     /// Distance between prediction and correction that is aimed at.
-    const AIM: f64 = 0.01;
+    const AIM: f64 = 0.02;
     const SHORTEST: f64 = 1e-7;
     /// More than any path needs at [`LONGEST`] over the whole range of snr in every coordinate.
     const POINTS: usize = 5_000;

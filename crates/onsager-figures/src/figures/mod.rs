@@ -1,6 +1,5 @@
 //! One file for each figure; `common.rs` for what they share.
 
 mod common;
-mod spiked_mmse;
-
-pub use spiked_mmse::SpikedMmse;
+pub(crate) mod spiked_fashion;
+pub(crate) mod spiked_mmse;
