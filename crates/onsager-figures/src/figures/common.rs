@@ -5,7 +5,7 @@ use std::sync::Arc;
 use onsager_amp::{Outcome, Problem, Settings, Stop, infer};
 use onsager_ensembles::Seed;
 use onsager_model::{Chain, Instance, Teacher, Tree};
-use onsager_replica::StateEvolution;
+use onsager_replica::{FixedPoint, StateEvolution};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{Gaussian, Rademacher};
 use onsager_scalar::{Activation, Prior};
@@ -124,26 +124,33 @@ pub(crate) struct AtRest {
 /// Relative shift of the noise in controls.
 pub(crate) const SHIFT: f64 = 1.05;
 
+/// Series of the error at the fixed point that message passing reaches.
+pub(crate) const ALGORITHMIC: &str = "algorithmic";
+
 const RANKS: [&str; 3] = ["n/4", "n/2", "n"];
 
 impl Case {
-    /// Rows of `theory.csv`: the curve on `grid` and at its threshold; what the plan needs; where
-    /// the curve of fixed points ends at zero overlap. All in units of `ρ`.
+    /// Rows of `theory.csv`, errors in units of `ρ`: the optimal one, and that of message passing, on
+    /// `grid` and at the threshold; where the curve of fixed points ends; what the plan needs.
     pub(crate) fn theory(&self, grid: &[f64]) -> Result<Vec<Row>, FigureError> {
         let chain = StateEvolution::new(&self.chain.clone().spiked_wigner(1.0)?)?;
         let (low, high) = (grid[0], grid[grid.len() - 1]);
         let curve = chain.curve(Some((0.9 * low, 1.1 * high)))?;
-        let mmse = |noise: f64| -> Result<f64, FigureError> {
-            let best = chain.predict_on(&curve, noise)?.optimal;
-            Ok(best.mmse / (best.mmse + best.overlap))
+        let both = |noise: f64| -> Result<[f64; 2], FigureError> {
+            let found = chain.predict_on(&curve, noise)?;
+            let relative = |point: FixedPoint| point.mmse / (point.mmse + point.overlap);
+            Ok([relative(found.optimal), relative(found.algorithmic)])
         };
+        let mmse = |noise: f64| Ok::<_, FigureError>(both(noise)?[0]);
         let row = |series: &str, x, y| Row::theory(self.panel, series, x, y);
         let mut rows = Vec::new();
         let mut noises = grid.to_vec();
         noises.extend(self.threshold);
         noises.sort_by(f64::total_cmp);
         for noise in noises {
-            rows.push(row(&self.series, noise, mmse(noise)?));
+            let [optimal, algorithmic] = both(noise)?;
+            rows.push(row(&self.series, noise, optimal));
+            rows.push(row(&self.named(ALGORITHMIC), noise, algorithmic));
         }
         if let Some(closed) = self.threshold {
             let end = curve.points.iter().min_by(|a, b| a.overlap.total_cmp(&b.overlap));
@@ -265,9 +272,8 @@ const VANISHED: &str = ", vanished";
 
 /// What independent runs from an uninformed start did; every run counts, however it stopped.
 struct Runs {
-    /// `|v - x|²/|x|²`, sign-aligned: relative to the norm of the drawn signal, whose fluctuation
-    /// would otherwise hide the effect that is looked for.
-    errors: Vec<f64>,
+    /// `|v - x|²/(pρ)`, sign-aligned, see [`adjusted`].
+    error: Sample,
     /// Runs that converged, to whatever estimate.
     rested: u64,
     /// Runs that ended in the estimate zero.
@@ -276,12 +282,12 @@ struct Runs {
 
 impl Runs {
     fn rows(&self, panel: &str, series: &str, noise: f64) -> Vec<Row> {
-        let count = self.errors.len() as u64;
         let fraction = |suffix, successes| {
-            Row::fraction(panel, format!("{series}{suffix}"), noise, successes, count)
+            let series = format!("{series}{suffix}");
+            Row::fraction(panel, series, noise, successes, self.error.trials)
         };
         vec![
-            Row::measured(panel, series, noise, Sample::of(&self.errors)),
+            Row::measured(panel, series, noise, self.error),
             fraction(RESTED, self.rested),
             fraction(VANISHED, self.vanished),
         ]
@@ -290,6 +296,7 @@ impl Runs {
 
 fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Runs, FigureError> {
     let sized = Sized::new(tree, p)?;
+    let rho = tree.signal().second_moment;
     let runs = trials(context, count, |seed| {
         let instance = sized.draw(seed)?;
         let settings = Settings {
@@ -300,16 +307,80 @@ fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Run
             ..Settings::default()
         };
         let outcome = sized.infer(&instance, &settings)?;
-        let signal = instance.truth(tree.signal_index()).unwrap_or_default();
-        let norm = signal.iter().map(|x| x * x).sum::<f64>() / p as f64;
-        Ok((outcome.mse.map_or(f64::NAN, |mse| mse / norm), outcome.stop))
+        let error = outcome.mse.map_or(f64::NAN, |mse| mse / rho);
+        Ok((error, accidents(tree, &instance, &outcome)?, outcome.stop))
     })?;
-    let count = |wanted: &[Stop]| runs.iter().filter(|(_, stop)| wanted.contains(stop)).count() as u64;
+    let (errors, controls): (Vec<_>, Vec<_>) = runs.iter().map(|(e, c, _)| (*e, *c)).unzip();
+    let count = |wanted: &[Stop]| {
+        let stopped = runs.iter().filter(|(.., stop)| wanted.contains(stop));
+        stopped.count() as u64
+    };
     Ok(Runs {
+        error: adjusted(&errors, &controls),
         rested: count(&[Stop::Converged, Stop::Trivial]),
         vanished: count(&[Stop::Trivial]),
-        errors: runs.iter().map(|(error, _)| *error).collect(),
     })
+}
+
+/// Two accidents of a spiked Wigner instance that move its error most, both of mean zero exactly:
+/// `|x|²/p - ρ`, and `xᵀ(Y - xxᵀ/√p)x/p^(3/2)`, the noise along the signal.
+fn accidents(
+    tree: &Tree,
+    instance: &Instance,
+    outcome: &Outcome,
+) -> Result<[f64; 2], FigureError> {
+    let truth = instance.truth(tree.signal_index()).unwrap_or_default();
+    let x = outcome.estimate.map_with_location(|i, _, _| truth[i]);
+    let p = truth.len() as f64;
+    let norm = x.norm_squared() / p;
+    let along = match instance.operator(tree.factors().len() - 1) {
+        Some(y) => x.dot(&y.apply(&x)?) / p.powf(1.5) - norm * norm,
+        None => 0.0,
+    };
+    Ok([norm - tree.signal().second_moment, along])
+}
+
+/// Mean of `values` from which the linear effect of `controls`, quantities of mean zero, is taken
+/// out by least squares; the error is that of what remains. The fitted slopes bias the mean by a
+/// part of order 1/trials of its standard error.
+fn adjusted<const N: usize>(values: &[f64], controls: &[[f64; N]]) -> Sample {
+    let mut rest = values.to_vec();
+    // Gram and Schmidt: `columns[i]` has lost its correlation with those before, not its mean
+    // under the law, which stays zero.
+    let mut columns: Vec<Vec<f64>> = Vec::new();
+    for i in 0..N {
+        let mut column: Vec<f64> = controls.iter().map(|control| control[i]).collect();
+        let size = spread(&column, &column);
+        for before in &columns {
+            subtract(&mut column, before);
+        }
+        // What does not vary, as the norm of signs, explains nothing.
+        if spread(&column, &column) > 1e-20 * size.max(f64::MIN_POSITIVE) && size > 1e-24 {
+            subtract(&mut rest, &column);
+            columns.push(column);
+        }
+    }
+    let sample = Sample::of(&rest);
+    let freedom = (values.len() - 1) as f64 / (values.len() - 1 - columns.len()) as f64;
+    Sample {
+        standard_error: sample.standard_error * freedom.sqrt(),
+        ..sample
+    }
+}
+
+/// Sample covariance times the number of values.
+fn spread(a: &[f64], b: &[f64]) -> f64 {
+    let count = a.len() as f64;
+    let (mean_a, mean_b) = (a.iter().sum::<f64>() / count, b.iter().sum::<f64>() / count);
+    a.iter().zip(b).map(|(a, b)| (a - mean_a) * (b - mean_b)).sum()
+}
+
+/// Takes the linear effect of `control` out of `values`.
+fn subtract(values: &mut [f64], control: &[f64]) {
+    let slope = spread(values, control) / spread(control, control);
+    for (value, control) in values.iter_mut().zip(control) {
+        *value -= slope * control;
+    }
 }
 
 /// `count` values from `low` to `high` in equal ratios.
@@ -317,4 +388,24 @@ pub(crate) fn decades(low: f64, high: f64, count: usize) -> Vec<f64> {
     (0..count)
         .map(|i| low * (high / low).powf(i as f64 / (count - 1) as f64))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adjusted_means_lose_the_linear_effect_of_controls() {
+        // Exact: value = 3 + 2a - b + r, with r orthogonal to 1, a and b; the controls average to
+        // 1 and 0.5 in this sample, to 0 under their law.
+        let (a, b) = ([0.0, 2.0, 0.0, 2.0], [0.0, 0.0, 1.0, 1.0]);
+        let r = [0.1, -0.1, -0.1, 0.1];
+        let values: Vec<f64> = (0..4).map(|i| 3.0 + 2.0 * a[i] - b[i] + r[i]).collect();
+        let controls: Vec<[f64; 3]> = (0..4).map(|i| [a[i], 7.0, b[i]]).collect();
+        let sample = adjusted(&values, &controls);
+        assert!((sample.mean - 3.0).abs() < 1e-12, "{sample:?}");
+        // Four values less three fitted numbers: variance 0.04 over 1, mean of four.
+        assert!((sample.standard_error - 0.1).abs() < 1e-12, "{sample:?}");
+        assert_eq!(sample.trials, 4);
+    }
 }

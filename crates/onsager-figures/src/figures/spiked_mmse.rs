@@ -44,7 +44,7 @@ impl Figure for SpikedMmse {
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
-        let count = profile.pick(19, 49, 97);
+        let count = profile.pick(25, 49, 97);
         let mut jobs = Vec::new();
         for case in cases(profile) {
             let key = format!("{} {} grid={count} {:?}", case.panel, case.series, case.plan);
@@ -158,18 +158,18 @@ fn plan(profile: Profile, name: &str, alpha: f64, threshold: Option<f64>) -> Opt
     match alpha {
         0.0 if name == "relu" => None,
         0.0 | 1.0 => Some(Plan {
-            p: profile.pick(400, 800, 2000),
-            trials: profile.pick([96, 64, 48], [96, 64, 48], [256, 128, 96]),
+            p: profile.pick(400, 600, 2000),
+            trials: profile.pick([192, 144, 144], [256, 192, 160], [512, 256, 192]),
             noises: profile.pick(
-                noises(&[0.3], &[1.6], &[0.2]),
-                noises(&[0.2, 0.4], &[1.5, 2.5], &[0.1, 0.4]),
+                noises(&[0.1], &[1.6], &[0.1]),
+                noises(&[0.1, 0.3], &[1.5, 2.5], &[0.1, 0.3]),
                 noises(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], &[1.4, 2.0, 4.0], &[0.05, 0.1, 0.2, 0.4]),
             ),
         }),
         10.0 if profile == Profile::Standard && name != "sign" => None,
         10.0 if profile > Profile::Quick => Some(Plan {
             p: 4000,
-            trials: profile.pick([0; 3], [48, 24, 16], [128, 64, 32]),
+            trials: profile.pick([0; 3], [48, 32, 16], [128, 64, 32]),
             noises: profile.pick(
                 Vec::new(),
                 noises(&[0.2], &[], &[]),
