@@ -44,6 +44,9 @@ pub enum ReplicaError {
     /// No fixed point was found where at least one exists.
     #[error("no fixed point found at noise {0}")]
     NoFixedPoint(f64),
+    /// No variable has this name.
+    #[error("no variable is called \"{0}\"")]
+    UnknownVariable(String),
     /// A question that is not answered for this model yet.
     #[error("not supported yet: {0}")]
     NotSupported(String),

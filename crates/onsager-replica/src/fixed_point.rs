@@ -118,19 +118,15 @@ impl StateEvolution {
                 value: noise,
             });
         }
-        let found: Vec<FixedPoint> =
-            self.found_on(curve, noise)?.into_iter().map(|(_, f)| f).collect();
-        let best = |x: &&FixedPoint, y: &&FixedPoint| x.potential.total_cmp(&y.potential);
-        let optimal = found.iter().max_by(best);
-        let algorithmic = found.iter().find(|f| f.stable).or(found.first());
-        match (algorithmic.cloned(), optimal.cloned()) {
-            (Some(algorithmic), Some(optimal)) => Ok(Prediction {
-                fixed_points: found,
-                algorithmic,
-                optimal,
-            }),
-            _ => Err(ReplicaError::NoFixedPoint(noise)),
-        }
+        let found = self.found_on(curve, noise)?;
+        let (Some((_, algorithmic)), Some((_, optimal))) = (least(&found), optimal(&found)) else {
+            return Err(ReplicaError::NoFixedPoint(noise));
+        };
+        Ok(Prediction {
+            algorithmic: algorithmic.clone(),
+            optimal: optimal.clone(),
+            fixed_points: found.into_iter().map(|(_, f)| f).collect(),
+        })
     }
 
     /// The fixed points at `noise` with the branch each lies on, by increasing overlap.
@@ -154,7 +150,12 @@ impl StateEvolution {
             let point = self.fixed_point(&frozen.states, potential, noise, true);
             found.push((Place::Frozen(i), point));
         }
-        found.sort_by(|a, b| a.1.overlap.total_cmp(&b.1.overlap));
+        // By overlap of the signal; where that has saturated, by what is left unknown below.
+        let unknown = |f: &FixedPoint| f.variables.values().map(|v| v.mmse).sum::<f64>();
+        found.sort_by(|(_, a), (_, b)| {
+            let signal = b.mmse.total_cmp(&a.mmse);
+            signal.then(unknown(b).total_cmp(&unknown(a)))
+        });
         Ok(found)
     }
 
@@ -286,6 +287,21 @@ impl StateEvolution {
         let entropy = optimal.mutual_information.unwrap_or(0.0);
         Ok((entropy, states.collect()))
     }
+}
+
+/// The least stable fixed point.
+pub(crate) fn least(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
+    found.iter().find(|(_, f)| f.stable).or(found.first())
+}
+
+/// The one of largest potential. A maximum over the overlaps is stable; an unstable point next to
+/// it, as zero overlap just below its threshold, may only tie with it within rounding.
+pub(crate) fn optimal(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
+    let larger = |a: &&(Place, FixedPoint), b: &&(Place, FixedPoint)| {
+        a.1.potential.total_cmp(&b.1.potential)
+    };
+    let stable = found.iter().filter(|(_, f)| f.stable).max_by(larger);
+    stable.or_else(|| found.iter().max_by(larger))
 }
 
 /// Information per coordinate of the signal as a function of its overlap, off the fixed points.

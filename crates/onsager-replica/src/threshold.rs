@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::ReplicaError;
 use crate::chain::StateEvolution;
 use crate::curve::Curve;
-use crate::fixed_point::{FixedPoint, Place};
+use crate::fixed_point::{FixedPoint, Place, least, optimal};
 
 /// The thresholds of a model in one of its parameters.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -249,7 +249,12 @@ impl StateEvolution {
                 let errors: f64 = point.at.passages.iter().map(|p| p.error).sum();
                 let jump = |kind, other: Option<&(Place, FixedPoint)>| {
                     let there = other.map_or(here, |(_, f)| f.mmse);
-                    let inner = self.observation.snr_slope(0.5, value) == 0.0;
+                    let inner = self.observation.snr_slope(0.0, value) == 0.0;
+                    let at = match other {
+                        Some((Place::Frozen(_), _)) => Location::Perfect,
+                        _ if inner => Location::InnerFold,
+                        _ => Location::Fold,
+                    };
                     Threshold {
                         kind,
                         value,
@@ -257,7 +262,7 @@ impl StateEvolution {
                         easier: Side::Below,
                         mmse_from: if is_minimum { here } else { there },
                         mmse_to: if is_minimum { there } else { here },
-                        at: if inner { Location::InnerFold } else { Location::Fold },
+                        at,
                         variable: None,
                     }
                 };
@@ -401,21 +406,7 @@ impl StateEvolution {
     }
 }
 
-/// The least stable fixed point.
-fn least(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
-    found.iter().find(|(_, f)| f.stable).or(found.first())
-}
-
-/// The greatest fixed point on the curve or at zero overlap.
+/// The greatest fixed point; a frozen one is never overtaken, so `q_max` does not jump then.
 fn greatest(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
-    let mut rest = found.iter().rev();
-    rest.find(|(p, _)| !matches!(p, Place::Frozen(_)))
-}
-
-/// The one of largest potential.
-fn optimal(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoint)> {
-    let larger = |a: &&(Place, FixedPoint), b: &&(Place, FixedPoint)| {
-        a.1.potential.total_cmp(&b.1.potential)
-    };
-    found.iter().max_by(larger)
+    found.last()
 }

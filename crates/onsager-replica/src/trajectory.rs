@@ -1,0 +1,307 @@
+//! State evolution step by step, in the order in which message passing updates its variables.
+
+use std::collections::BTreeMap;
+
+use onsager_model::Tree;
+use serde::Serialize;
+
+use crate::ReplicaError;
+use crate::average::{Order, Overlap};
+use crate::chain::StateEvolution;
+use crate::factor::{Belief, FactorAverage};
+
+/// What state evolution predicts for the first iterations.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trajectory {
+    /// The start, then one entry an iteration.
+    pub steps: Vec<TrajectoryStep>,
+}
+
+/// The state after an iteration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrajectoryStep {
+    /// 0 for the start.
+    pub iteration: usize,
+    /// True mean squared error of the signal's estimate.
+    pub mmse: f64,
+    /// The one that the algorithm claims: equal from a matched start.
+    pub claimed: f64,
+    /// Every declared variable.
+    pub variables: BTreeMap<String, TrajectoryVariable>,
+}
+
+/// An estimate of one variable, per component.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TrajectoryVariable {
+    /// `E x x̂`, overlap with the truth.
+    pub truth: f64,
+    /// `E x̂²`.
+    pub norm: f64,
+    /// Variance that the algorithm claims.
+    pub claimed: f64,
+    /// `E (x - x̂)²`.
+    pub mse: f64,
+}
+
+/// Where an iteration starts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// `x̂ = E[x | x + n/√snr]` componentwise under the marginal law of the signal.
+    SideInformation {
+        /// Ratio of the side channel.
+        snr: f64,
+    },
+    /// The true signal, nothing known below it.
+    Informed,
+    /// Prior means of every variable. A fixed point if they vanish.
+    Mean,
+    /// Overlaps by name of a matched estimate (`truth = norm`), such as those of a spectral
+    /// method; prior means of the rest.
+    Overlaps(BTreeMap<String, f64>),
+    /// An independent guess with overlap `truth` with the signal and given norm, while the
+    /// algorithm claims to know nothing: the two-parameter recursion.
+    Random {
+        /// `E x x̂`, of order `p^(-1/2)`.
+        truth: f64,
+        /// `E x̂²`.
+        norm: f64,
+    },
+}
+
+/// The state evolution of message passing.
+///
+/// An iteration takes the message of the observation at the current estimate of the signal, then
+/// passes from the signal down to the latent: the field of a layer from the current estimate
+/// below it, the layer's new output and its message downwards, and last the latent.
+///
+/// - **Matched** starts need one number a variable; [`Start::Random`] uses the general averages.
+/// - **Errors**: an snr, overlap or norm that is not finite and not negative, or that no estimate
+///   can have; unknown names.
+///
+/// ```
+/// use std::sync::Arc;
+/// use onsager_model::Chain;
+/// use onsager_replica::{Start, trajectory};
+/// use onsager_scalar::prior::Gaussian;
+///
+/// // q ← (q/Δ)/(1 + q/Δ) from q = 1/2, Δ = 1/4.
+/// let tree = Chain::new(Arc::new(Gaussian::standard())).spiked_wigner(0.25)?;
+/// let run = trajectory(&tree, &Start::SideInformation { snr: 1.0 }, 1)?;
+/// assert!((run.steps[1].mmse - 1.0 / 3.0).abs() < 1e-10);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn trajectory(tree: &Tree, start: &Start, steps: usize) -> Result<Trajectory, ReplicaError> {
+    let chain = StateEvolution::new(tree)?;
+    match start {
+        Start::Random { truth, norm } => {
+            let state = chain.random(*truth, *norm)?;
+            chain.run(state, steps)
+        }
+        matched => {
+            let state = chain.matched(matched)?;
+            chain.run(state, steps)
+        }
+    }
+}
+
+/// What an iteration knows of a variable, and the averages that move it.
+trait Knowledge: Copy {
+    /// The message that goes inwards.
+    type Message: Copy;
+    fn observe(chain: &StateEvolution, signal: Self) -> Self::Message;
+    fn pass(
+        factor: &dyn FactorAverage,
+        inner: Self,
+        message: Self::Message,
+    ) -> Result<(Self::Message, Self), ReplicaError>;
+    /// Nothing, as the inner side of a prior.
+    fn nothing() -> Self;
+    fn overlap(self) -> Overlap;
+}
+
+impl Knowledge for Belief {
+    type Message = f64;
+    fn observe(chain: &StateEvolution, signal: Self) -> f64 {
+        chain.observation.snr_at(signal.overlap, chain.noise())
+    }
+    fn pass(
+        factor: &dyn FactorAverage,
+        inner: Self,
+        message: f64,
+    ) -> Result<(f64, Self), ReplicaError> {
+        let passage = factor.pass(inner, message)?;
+        Ok((passage.inner_snr, passage.outer))
+    }
+    fn nothing() -> Self {
+        Self::default()
+    }
+    fn overlap(self) -> Overlap {
+        Overlap {
+            truth: self.overlap,
+            norm: self.overlap,
+            variance: self.mmse,
+        }
+    }
+}
+
+impl Knowledge for Overlap {
+    type Message = Order;
+    fn observe(chain: &StateEvolution, signal: Self) -> Order {
+        let snr = |overlap| chain.observation.snr_at(overlap, chain.noise());
+        Order {
+            precision: snr(signal.norm),
+            gain: snr(signal.truth),
+            noise: snr(signal.norm),
+        }
+    }
+    fn pass(
+        factor: &dyn FactorAverage,
+        inner: Self,
+        message: Order,
+    ) -> Result<(Order, Self), ReplicaError> {
+        factor.pass_general(inner, message)
+    }
+    fn nothing() -> Self {
+        Self {
+            truth: 0.0,
+            norm: 0.0,
+            variance: 0.0,
+        }
+    }
+    fn overlap(self) -> Overlap {
+        self
+    }
+}
+
+impl StateEvolution {
+    fn run<K: Knowledge>(
+        &self,
+        mut state: Vec<K>,
+        steps: usize,
+    ) -> Result<Trajectory, ReplicaError> {
+        let mut found = vec![self.step(0, &state)];
+        for iteration in 1..=steps {
+            self.iterate(&mut state)?;
+            found.push(self.step(iteration, &state));
+        }
+        Ok(Trajectory { steps: found })
+    }
+
+    fn iterate<K: Knowledge>(&self, state: &mut [K]) -> Result<(), ReplicaError> {
+        let mut message = K::observe(self, state[self.signal()]);
+        // Fields from the estimates that the previous iteration left below them.
+        for i in 1..state.len() {
+            if self.variables[i].is_field {
+                state[i] = state[i - 1];
+            }
+        }
+        for i in (0..state.len()).rev() {
+            let inner = if i == 0 { K::nothing() } else { state[i - 1] };
+            let (inwards, outer) = K::pass(&*self.factors[i], inner, message)?;
+            message = inwards;
+            state[i] = outer;
+        }
+        Ok(())
+    }
+
+    fn step<K: Knowledge>(&self, iteration: usize, state: &[K]) -> TrajectoryStep {
+        let described = self.variables.iter().zip(state).map(|(v, k)| {
+            let o = k.overlap();
+            let mse = if o.truth == o.norm {
+                o.variance // direct, without the cancellation below
+            } else {
+                v.second_moment - 2.0 * o.truth + o.norm
+            };
+            let variable = TrajectoryVariable {
+                truth: o.truth,
+                norm: o.norm,
+                claimed: o.variance,
+                mse,
+            };
+            (v, variable)
+        });
+        let all: Vec<_> = described.collect();
+        let signal = all[self.signal()].1;
+        let declared = all.into_iter().filter(|(v, _)| !v.is_field);
+        TrajectoryStep {
+            iteration,
+            mmse: signal.mse,
+            claimed: signal.claimed,
+            variables: declared.map(|(v, k)| (v.name.clone(), k)).collect(),
+        }
+    }
+
+    /// Prior means: every factor without any message.
+    fn means(&self) -> Result<Vec<Belief>, ReplicaError> {
+        let mut state = Vec::with_capacity(self.variables.len());
+        let mut belief = Belief::default();
+        for factor in &self.factors {
+            belief = factor.pass(belief, 0.0)?.outer;
+            state.push(belief);
+        }
+        Ok(state)
+    }
+
+    fn matched(&self, start: &Start) -> Result<Vec<Belief>, ReplicaError> {
+        let mut state = self.means()?;
+        let signal = self.signal();
+        match start {
+            Start::SideInformation { snr } => {
+                checked("snr", *snr, f64::INFINITY)?;
+                let below = match signal {
+                    0 => Belief::default(),
+                    s => state[s - 1],
+                };
+                state[signal] = self.factors[signal].pass(below, *snr)?.outer;
+            }
+            Start::Informed => {
+                state[signal] = Belief {
+                    overlap: self.second_moment(),
+                    mmse: 0.0,
+                };
+            }
+            Start::Overlaps(overlaps) => {
+                for (name, overlap) in overlaps {
+                    let named = self.variables.iter().position(|v| v.name == *name);
+                    let Some(i) = named else {
+                        return Err(ReplicaError::UnknownVariable(name.clone()));
+                    };
+                    let rho = self.variables[i].second_moment;
+                    checked("overlap", *overlap, rho)?;
+                    state[i] = Belief {
+                        overlap: *overlap,
+                        mmse: rho - overlap,
+                    };
+                }
+            }
+            Start::Mean | Start::Random { .. } => {}
+        }
+        Ok(state)
+    }
+
+    fn random(&self, truth: f64, norm: f64) -> Result<Vec<Overlap>, ReplicaError> {
+        checked("norm", norm, f64::INFINITY)?;
+        let rho = self.second_moment();
+        // |E x x̂|² ≤ ρ E x̂².
+        checked("overlap", truth.abs(), (rho * norm).sqrt())?;
+        let mut state: Vec<Overlap> = self.means()?.into_iter().map(Knowledge::overlap).collect();
+        state[self.signal()] = Overlap {
+            truth,
+            norm,
+            variance: rho,
+        };
+        Ok(state)
+    }
+}
+
+fn checked(quantity: &'static str, value: f64, bound: f64) -> Result<(), ReplicaError> {
+    if value.is_finite() && 0.0 <= value && value <= bound {
+        Ok(())
+    } else {
+        Err(ReplicaError::Range {
+            quantity,
+            allowed: "what an estimate of the variable can have",
+            value,
+        })
+    }
+}

@@ -1,0 +1,37 @@
+//! Models that the tests share.
+
+use std::sync::Arc;
+
+use onsager_model::{Chain, Tree};
+use onsager_replica::{Prediction, StateEvolution};
+use onsager_scalar::Prior;
+use onsager_scalar::activation::PiecewiseLinear;
+
+pub fn activation(name: &str) -> Arc<PiecewiseLinear> {
+    Arc::new(match name {
+        "linear" => PiecewiseLinear::linear(),
+        "sign" => PiecewiseLinear::sign(),
+        "relu" => PiecewiseLinear::relu(),
+        other => panic!("no activation {other}"),
+    })
+}
+
+pub fn chain(prior: impl Prior + 'static, layers: &[(&str, f64)]) -> Chain {
+    layers.iter().fold(Chain::new(Arc::new(prior)), |c, (name, aspect)| {
+        c.layer(*aspect, activation(name))
+    })
+}
+
+pub fn predict(tree: &Tree) -> Prediction {
+    StateEvolution::new(tree).unwrap().predict().unwrap()
+}
+
+#[allow(dead_code)]
+pub fn wigner(prior: impl Prior + 'static, layers: &[(&str, f64)], noise: f64) -> Tree {
+    chain(prior, layers).spiked_wigner(noise).unwrap()
+}
+
+#[allow(dead_code)]
+pub fn close(a: f64, b: f64, tolerance: f64) {
+    assert!((a - b).abs() <= tolerance, "{a} against {b}, differ by {:e}", a - b);
+}

@@ -1,0 +1,103 @@
+//! Spectral methods and trajectories.
+
+mod common;
+
+use common::{close, predict, wigner};
+use onsager_replica::spectral::{lamp, lamp_overlaps, pca};
+use onsager_replica::{Start, trajectory};
+use onsager_scalar::prior::{Gaussian, Rademacher};
+
+#[test]
+fn linearised_message_passing_is_optimal_for_linear_layers() {
+    for (alpha, noise) in [(2.0, 1.0), (1.0, 0.5), (0.5, 1.2), (4.0, 0.1)] {
+        let tree = wigner(Gaussian::standard(), &[("linear", alpha)], noise);
+        let optimal = predict(&tree).optimal;
+        close(lamp(&tree).unwrap().mse, optimal.mmse, 1e-9);
+        // And so is its estimate of the latent.
+        let z = lamp_overlaps(&tree).unwrap()["z"];
+        close(z, optimal.variables["z"].overlap, 1e-9);
+    }
+}
+
+#[test]
+fn principal_components_are_optimal_for_a_gaussian_spike_only() {
+    let tree = wigner(Gaussian::standard(), &[], 0.3);
+    close(pca(&tree).unwrap().mse, predict(&tree).optimal.mmse, 1e-9);
+    close(lamp(&tree).unwrap().mse, predict(&tree).optimal.mmse, 1e-9);
+    for layers in [vec![("linear", 2.0)], vec![("sign", 2.0)]] {
+        let tree = wigner(Gaussian::standard(), &layers, 0.6);
+        let (pca, lamp) = (pca(&tree).unwrap().mse, lamp(&tree).unwrap().mse);
+        let optimal = predict(&tree).optimal.mmse;
+        assert!(optimal <= lamp + 1e-9 && lamp < pca, "{optimal} {lamp} {pca}");
+    }
+}
+
+#[test]
+fn linearised_message_passing_shares_the_threshold_of_weak_recovery() {
+    let p = 4.0 / (std::f64::consts::PI * std::f64::consts::PI);
+    let critical = 1.0 + 2.0 * p;
+    let at = |noise| lamp(&wigner(Gaussian::standard(), &[("sign", 2.0)], noise)).unwrap();
+    close(at(1.0).threshold, critical, 1e-14);
+    assert_eq!(at(critical * 1.001).cos_squared, 0.0);
+    let below = at(critical * 0.999).cos_squared;
+    assert!(0.0 < below && below < 0.01);
+}
+
+#[test]
+fn spectral_predictions_refuse_what_they_do_not_know() {
+    let relu = wigner(Gaussian::standard(), &[("relu", 2.0)], 1.0);
+    assert!(lamp(&relu).is_err());
+    let deep = wigner(Gaussian::standard(), &[("sign", 1.0), ("sign", 1.0)], 1.0);
+    assert_eq!(
+        lamp(&deep).unwrap_err().to_string(),
+        "not supported yet: the covariance of two layers or more"
+    );
+}
+
+#[test]
+fn steps_of_a_linear_layer_follow_the_schedule() {
+    // By hand: A = q/Δ with the old latent: V = 1 - q_z; q = 1 - V/(1 + AV); then
+    // q_z = αA/(1+AV) / (1 + αA/(1+AV)).
+    let (alpha, noise) = (2.0, 0.5);
+    let tree = wigner(Gaussian::standard(), &[("linear", alpha)], noise);
+    let run = trajectory(&tree, &Start::SideInformation { snr: 0.3 }, 4).unwrap();
+    let (mut q, mut v) = (0.3 / 1.3, 1.0);
+    for step in &run.steps {
+        close(step.mmse, 1.0 - q, 1e-11);
+        close(step.claimed, step.mmse, 0.0);
+        close(step.variables["z"].mse, v, 1e-11);
+        let a = q / noise;
+        q = 1.0 - v / (1.0 + a * v);
+        let down = alpha * a / (1.0 + a * v);
+        v = 1.0 / (1.0 + down);
+    }
+}
+
+#[test]
+fn a_random_guess_escapes_to_the_algorithmic_point() {
+    for tree in [
+        wigner(Rademacher, &[], 0.4),
+        wigner(Gaussian::standard(), &[("sign", 2.0)], 0.7),
+    ] {
+        let start = Start::Random { truth: 0.03, norm: 0.5 };
+        let run = trajectory(&tree, &start, 120).unwrap();
+        let end = &run.steps[120];
+        let expected = predict(&tree).algorithmic.mmse;
+        // Errors of the general averages, from which the point is attracted.
+        close(end.mmse, expected, 1e-6);
+        close(end.claimed, expected, 1e-6);
+        // Off the line on the way.
+        assert!((run.steps[1].mmse - run.steps[1].claimed).abs() > 1e-2);
+    }
+}
+
+#[test]
+fn prior_means_are_a_fixed_point_of_centred_signals_only() {
+    let centred = wigner(Gaussian::standard(), &[("sign", 2.0)], 0.5);
+    let run = trajectory(&centred, &Start::Mean, 3).unwrap();
+    close(run.steps[3].mmse, 1.0, 1e-12);
+    let relu = wigner(Gaussian::standard(), &[("relu", 2.0)], 0.5);
+    let run = trajectory(&relu, &Start::Mean, 200).unwrap();
+    close(run.steps[0].mmse, 0.5 * (1.0 - std::f64::consts::FRAC_1_PI), 1e-12);
+    close(run.steps[200].mmse, predict(&relu).algorithmic.mmse, 1e-9);
+}
