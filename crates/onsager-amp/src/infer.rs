@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use nalgebra::DMatrix;
 
-use crate::damping::Adaptive;
+use crate::damping::{Adaptive, Signs};
 use crate::message::mean_square;
 use crate::outcome::{Estimate, Iteration, Outcome, Record, Stop};
 use crate::rules::rules;
@@ -82,8 +82,8 @@ struct Motion {
 /// An estimate whose norm exceeds the declared second moment this many times is no posterior mean.
 const DIVERGED: f64 = 1e6;
 
-/// A centred signal estimated at less than this part of its second moment, and shrinking, counts
-/// as trivial: the random start is a hundred times above, any overlap of interest more.
+/// A centred variable estimated at less than this part of its second moment counts as trivial: no
+/// overlap of interest is that small.
 const TRIVIAL: f64 = 1e-6;
 
 impl<'a> Run<'a> {
@@ -150,8 +150,8 @@ impl<'a> Run<'a> {
                 });
             }
             if self.settings.damping == Damping::Adaptive {
-                let (gap, noise) = self.relative_gap();
-                self.adaptive.observe(motion.relative, gap, noise);
+                let signs = self.signs(motion.relative);
+                self.adaptive.observe(&signs);
                 step = self.adaptive.step;
             }
         }
@@ -232,19 +232,31 @@ impl<'a> Run<'a> {
         (gap / problems as f64, claimed / problems as f64)
     }
 
-    /// The gap over the precision claimed, and how large it may be by chance.
+    /// What steers damping. The gap has two parts: the precision seen in the message to the signal
+    /// against the one claimed, relative; and `|v|²/p + mean(c)` against `ρ`.
     ///
-    /// `|B|²/p` fluctuates around `ρA² + A` by about `(A√(2)+ 2A√(ρA))/√p`, hence the gap around 0
-    /// by about `(1/√2 + √(ρA))/(ρ √p)`.
-    fn relative_gap(&self) -> (f64, f64) {
-        let (gap, a) = self.nishimori();
-        if a <= 0.0 {
-            return (0.0, f64::INFINITY);
-        }
+    /// By chance `|B|²/p` differs from `ρA² + A` by about `(√2 A + 2A√(ρA))/√p`, hence the first
+    /// part from 0 by about `(1/√2 + √(ρA))/(ρA √p)`, and the second by about `√(2/p)`.
+    fn signs(&self, change: f64) -> Signs {
         let rho = self.problem.tree.signal().second_moment;
-        let p = self.problem.signal_size() as f64;
-        let noise = (0.5f64.sqrt() + (rho * a).sqrt()) / (rho * a * p.sqrt());
-        (gap.abs() / a, noise)
+        let root = (self.problem.signal_size() as f64).sqrt();
+        let (gap, a) = self.nishimori();
+        let (first, chance) = if a > 0.0 {
+            let chance = (0.5f64.sqrt() + (rho * a).sqrt()) / (rho * a * root);
+            (gap.abs() / a, chance)
+        } else {
+            (0.0, 0.0)
+        };
+        let (norm, claimed) = self
+            .trace
+            .last()
+            .map_or((0.0, rho), |r| (r.norm, r.claimed_mse));
+        Signs {
+            change,
+            gap: first + (norm + claimed - rho).abs() / rho,
+            chance: chance + 2f64.sqrt() / root,
+            norm,
+        }
     }
 
     fn record(&mut self, iteration: usize, residual: f64, step: f64) {

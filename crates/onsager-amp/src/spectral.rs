@@ -215,8 +215,8 @@ impl Spectral {
         let (l, m) = (b - 1.5 * rho, a - 2.0 * rho * b + rho * rho - noise);
         let root = -l + (l * l - m).max(0.0).sqrt();
         // Above the threshold there is no such overlap: the start claims the least that p
-        // components can tell from nothing.
-        let q = root.clamp(rho / p, rho * (1.0 - 1.0 / p).max(0.5));
+        // components can tell from nothing, and never more than the whole.
+        let q = root.min(rho * (1.0 - 1.0 / p)).max(rho / p);
         let norm = (q * p).sqrt();
         let estimate = &v * norm;
         let field = (u * norm - &estimate * (rho - q)) / noise;

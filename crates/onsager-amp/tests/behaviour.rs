@@ -1,0 +1,321 @@
+//! Symmetries, honesty about failure, errors, degenerate sizes.
+
+mod common;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use common::{draw, layer, problem};
+use nalgebra::DMatrix;
+use onsager_amp::{
+    AmpError, Damping, Diagonal, Posterior, Problem, Settings, Start, Stop, infer, infer_observed,
+    spectral,
+};
+use onsager_model::{Chain, Instance, Tree};
+use onsager_operators::{Dense, Symmetric};
+use onsager_scalar::activation::PiecewiseLinear;
+use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher};
+
+fn sign_tree(noise: f64) -> Tree {
+    layer(2.0, PiecewiseLinear::sign())
+        .spiked_wigner(noise)
+        .unwrap()
+}
+
+/// A fixed number of sweeps from given moments of the signal.
+fn sweeps(start: DMatrix<f64>, n: usize) -> Settings {
+    let variance = Diagonal::Shared(vec![0.9; start.ncols()]);
+    let mean = start;
+    Settings {
+        start: Start::Given(vec![("x".to_string(), Posterior { mean, variance })]),
+        tolerance: 0.0,
+        max_iterations: n,
+        damping: Damping::Fixed(1.0),
+        ..Settings::default()
+    }
+}
+
+fn ramp(p: usize) -> DMatrix<f64> {
+    DMatrix::from_fn(p, 1, |i, _| (0.7 * i as f64).sin())
+}
+
+#[test]
+fn a_global_flip_of_the_start_flips_the_estimate() {
+    let problem = problem(&sign_tree(0.5), 200, 1);
+    let one = infer(&problem, &sweeps(ramp(200), 15)).unwrap();
+    let two = infer(&problem, &sweeps(-ramp(200), 15)).unwrap();
+    // Odd functions and products are odd to the last bit but for log-sum-exp of swapped terms.
+    assert!((&one.estimate + &two.estimate).norm() < 1e-9 * one.estimate.norm());
+}
+
+#[test]
+fn relabelling_components_relabels_the_estimate() {
+    let (p, k) = (120, 60);
+    let tree = sign_tree(0.5);
+    let instance = draw(&tree, p, 2);
+    let full = |f: usize| {
+        let a = instance.operator(f).unwrap();
+        let n = a.shape().columns;
+        a.apply(&DMatrix::identity(n, n)).unwrap()
+    };
+    let (w, y) = (full(1), full(3));
+    // 7 and 11 are units modulo 120 and 60.
+    let (rows, columns) = (|i: usize| i * 7 % p, |j: usize| j * 11 % k);
+    let w2 = DMatrix::from_fn(p, k, |i, j| w[(rows(i), columns(j))]);
+    let y2 = Symmetric::from_fn(p, |i, j| y[(rows(i).max(rows(j)), rows(i).min(rows(j)))]).unwrap();
+    let other = Instance::given(&tree, instance.sizes()).unwrap();
+    let other = other
+        .operator(1, Arc::new(Dense::from_matrix(&w2).unwrap()))
+        .unwrap();
+    let other = other.operator(3, Arc::new(y2)).unwrap().build().unwrap();
+
+    let start = ramp(p);
+    let moved = DMatrix::from_fn(p, 1, |i, _| start[rows(i)]);
+    let one = infer(&Problem::new(&tree, &instance).unwrap(), &sweeps(start, 10)).unwrap();
+    let two = infer(&Problem::new(&tree, &other).unwrap(), &sweeps(moved, 10)).unwrap();
+    let expected = DMatrix::from_fn(p, 1, |i, _| one.estimate[rows(i)]);
+    // Sums in another order, amplified over ten sweeps.
+    assert!((expected - two.estimate).norm() < 1e-8 * one.estimate.norm());
+}
+
+#[test]
+fn three_problems_side_by_side_are_three_problems() {
+    let tree = layer(2.0, PiecewiseLinear::relu()).denoising(0.2).unwrap();
+    let first = draw(&tree, 100, 1);
+    let instances: Vec<Instance> = (0..3)
+        .map(|t| {
+            let y = draw(&tree, 100, 10 + t).data(3).unwrap().to_vec();
+            let given = Instance::given(&tree, first.sizes()).unwrap();
+            let given = given
+                .operator(1, first.operator(1).unwrap().clone())
+                .unwrap();
+            given.data(3, y).unwrap().build().unwrap()
+        })
+        .collect();
+    let settings = Settings {
+        start: Start::Mean,
+        tolerance: 0.0,
+        max_iterations: 30,
+        ..Settings::default()
+    };
+    let all: Vec<&Instance> = instances.iter().collect();
+    let together = infer(&Problem::stacked(&tree, &all).unwrap(), &settings).unwrap();
+    let mut evidence = 0.0;
+    for (t, instance) in instances.iter().enumerate() {
+        let alone = infer(&Problem::new(&tree, instance).unwrap(), &settings).unwrap();
+        assert_eq!(alone.estimate.column(0), together.estimate.column(t));
+        evidence += alone.evidence.unwrap() / 3.0;
+    }
+    assert!((evidence - together.evidence.unwrap()).abs() < 1e-12);
+}
+
+#[test]
+fn the_trivial_point_is_reported_as_such() {
+    let problem = problem(&sign_tree(4.0), 300, 1);
+    let settings = Settings::default();
+    let found = infer(&problem, &settings).unwrap();
+    assert_eq!((found.stop, found.trivial), (Stop::Trivial, true));
+    // Starting on the unstable point below the threshold ends there too, and says so.
+    let mean = Settings {
+        start: Start::Mean,
+        ..Settings::default()
+    };
+    let easy = common::problem(&sign_tree(0.3), 300, 1);
+    assert_eq!(infer(&easy, &mean).unwrap().stop, Stop::Trivial);
+    // A tiny random vector leaves it.
+    let found = infer(&easy, &settings).unwrap();
+    assert_eq!((found.stop, found.trivial), (Stop::Converged, false));
+    assert_eq!(found.first_damped, None);
+    assert!(found.overlap.unwrap() > 0.5);
+}
+
+#[test]
+fn an_exploding_run_is_reported_and_keeps_finite_numbers() {
+    // A student who believes in a fiftieth of the noise, and a Gaussian law that does not bound
+    // its estimates.
+    let truth = layer(0.5, PiecewiseLinear::linear())
+        .spiked_wigner(50.0)
+        .unwrap();
+    let student = layer(0.5, PiecewiseLinear::linear())
+        .spiked_wigner(0.02)
+        .unwrap();
+    let instance = draw(&truth, 200, 1);
+    let settings = Settings {
+        damping: Damping::Fixed(1.0),
+        ..Settings::default()
+    };
+    let found = infer(&Problem::new(&student, &instance).unwrap(), &settings).unwrap();
+    assert!(
+        matches!(found.stop, Stop::Diverged | Stop::NotConverged),
+        "{:?}",
+        found.stop
+    );
+    assert!(found.estimate.iter().all(|x| x.is_finite()));
+    assert!(found.claimed_mse.is_finite() && found.nishimori_gap.is_finite());
+}
+
+#[test]
+fn restarts_keep_the_best_evidence() {
+    let problem = problem(&sign_tree(0.5), 200, 4);
+    let run = |restarts, seed| {
+        let settings = Settings {
+            restarts,
+            seed: onsager_ensembles::Seed(seed),
+            ..Settings::default()
+        };
+        infer(&problem, &settings).unwrap()
+    };
+    let (one, three) = (run(0, 1), run(2, 1));
+    assert!(three.evidence >= one.evidence);
+    assert!(three.products > 2 * one.products);
+}
+
+#[test]
+fn an_observer_sees_every_sweep_and_may_stop() {
+    let problem = problem(&sign_tree(0.5), 100, 1);
+    let mut seen = 0;
+    let found = infer_observed(&problem, &Settings::default(), &mut |iteration| {
+        assert_eq!(iteration.record.iteration, seen);
+        assert_eq!(iteration.posterior("z").unwrap().mean.nrows(), 50);
+        seen += 1;
+        if seen == 4 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    let found = found.unwrap();
+    assert_eq!(
+        (found.stop, found.iterations, seen),
+        (Stop::Interrupted, 3, 4)
+    );
+    assert_eq!(found.trace.len(), 4);
+}
+
+#[test]
+fn products_are_counted() {
+    let problem = problem(&sign_tree(0.5), 60, 1);
+    let settings = sweeps(ramp(60), 7);
+    // Per sweep Y, W and Wᵀ; the evidence takes Y and W once more.
+    assert_eq!(infer(&problem, &settings).unwrap().products, 7 * 3 + 2);
+}
+
+#[test]
+fn wrong_input_is_refused() {
+    let tree = sign_tree(0.5);
+    let instance = draw(&tree, 40, 1);
+    let unknown = Instance::given(&tree, instance.sizes()).unwrap();
+    let unknown = unknown
+        .operator(1, instance.operator(1).unwrap().clone())
+        .unwrap();
+    let unknown = unknown
+        .operator(3, instance.operator(3).unwrap().clone())
+        .unwrap();
+    let unknown = Problem::new(&tree, &unknown.build().unwrap()).unwrap();
+    let with = |start| Settings {
+        start,
+        ..Settings::default()
+    };
+    let error = infer(&unknown, &with(Start::Informed)).unwrap_err();
+    assert_eq!(error, AmpError::TruthUnknown("z".to_string()));
+    let error = infer(&unknown, &with(Start::SideInformation { snr: 1.0 })).unwrap_err();
+    assert_eq!(error, AmpError::TruthUnknown("x".to_string()));
+    let error = infer(&unknown, &with(Start::SideInformation { snr: -1.0 })).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "snr must be finite and at least 0, got -1"
+    );
+    let flat = Posterior::constant(40, 1, 0.0, 1.0);
+    let error = infer(&unknown, &with(Start::Given(vec![("w".to_string(), flat)]))).unwrap_err();
+    assert_eq!(error.to_string(), "no variable is named \"w\"");
+    let short = Posterior::constant(39, 1, 0.0, 1.0);
+    let error = infer(
+        &unknown,
+        &with(Start::Given(vec![("x".to_string(), short)])),
+    )
+    .unwrap_err();
+    assert!(matches!(error, AmpError::Shape { .. }));
+    let error = infer(
+        &unknown,
+        &Settings {
+            damping: Damping::Fixed(0.0),
+            ..Settings::default()
+        },
+    );
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "step must be in (0, 1], got 0"
+    );
+
+    let relu = layer(2.0, PiecewiseLinear::relu())
+        .spiked_wigner(0.5)
+        .unwrap();
+    let error = spectral::lamp(&problem(&relu, 40, 1)).unwrap_err();
+    assert!(
+        error.to_string().ends_with("is not supported yet"),
+        "{error}"
+    );
+    let denoising = layer(2.0, PiecewiseLinear::sign()).denoising(0.5).unwrap();
+    assert!(spectral::pca(&problem(&denoising, 40, 1)).is_err());
+}
+
+#[test]
+fn the_smallest_sizes_give_an_answer_or_an_error() {
+    let laws: [Arc<dyn onsager_scalar::Prior>; 3] = [
+        Arc::new(Gaussian::standard()),
+        Arc::new(Rademacher),
+        Arc::new(GaussBernoulli::new(0.3, 0.5, 1.0).unwrap()),
+    ];
+    for law in laws {
+        for phi in [
+            PiecewiseLinear::linear(),
+            PiecewiseLinear::sign(),
+            PiecewiseLinear::relu(),
+        ] {
+            let chain = Chain::new(law.clone()).layer(1.0, Arc::new(phi));
+            let starts = [
+                Start::Uninformed,
+                Start::Spectral,
+                Start::Informed,
+                Start::Mean,
+                Start::SideInformation { snr: 2.0 },
+            ];
+            for tree in [chain.clone().spiked_wigner(0.5), chain.denoising(0.5)] {
+                let tree = tree.unwrap();
+                for p in [1, 2, 3] {
+                    for start in starts.clone() {
+                        let settings = Settings {
+                            start,
+                            ..Settings::default()
+                        };
+                        if let Ok(found) = infer(&problem(&tree, p, 1), &settings) {
+                            assert!(found.estimate.iter().all(|x| x.is_finite()));
+                            assert!(found.claimed_mse >= 0.0);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_binary_layer_below_sign_is_recovered_and_kept() {
+    // Without a floor on V the scores vanish once the hidden layer is known, and the solution is
+    // forgotten.
+    let chain = Chain::new(Arc::new(Rademacher)).layer(2.0, Arc::new(PiecewiseLinear::sign()));
+    let tree = chain.spiked_wigner(0.3).unwrap();
+    let problem = problem(&tree, 400, 1);
+    let settings = Settings {
+        start: Start::Informed,
+        ..Settings::default()
+    };
+    let found = infer(&problem, &settings).unwrap();
+    assert!(
+        found.overlap.unwrap() > 0.99,
+        "{:?} {:?}",
+        found.stop,
+        found.overlap
+    );
+    assert!(found.variable("z").unwrap().overlap.unwrap() > 0.99);
+}
