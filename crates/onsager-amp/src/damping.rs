@@ -9,7 +9,8 @@
 /// - has not fallen for [`PATIENCE`] sweeps in which the norm did not grow either: a cycle.
 ///
 /// Escaping from an unstable point is a large change at a shrinking gap and a growing norm, and is
-/// left alone. The weight never grows back: a point that is unstable under full steps stays so.
+/// left alone; so is an estimate below [`SMALL`], which grows or fades linearly. The weight never
+/// grows back: a point that is unstable under full steps stays so.
 #[derive(Debug, Clone)]
 pub(crate) struct Adaptive {
     pub(crate) step: f64,
@@ -28,13 +29,15 @@ pub(crate) struct Signs {
     pub(crate) gap: f64,
     /// How much of the gap may be chance.
     pub(crate) chance: f64,
-    /// `|v|²/p`.
+    /// `|v|²/(p ρ)`.
     pub(crate) norm: f64,
 }
 
 /// Squared relative changes below this are drift, not instability.
 const LARGE: f64 = 1e-2;
 const GROWTH: f64 = 4.0;
+/// Relative squared norm below which an estimate is in the linear regime around zero.
+const SMALL: f64 = 1e-2;
 const PATIENCE: usize = 20;
 /// Below this weight nothing moves within any sensible number of sweeps.
 const LEAST: f64 = 0.05;
@@ -59,7 +62,7 @@ impl Adaptive {
         let growing = change > GROWTH * self.best && now.gap > self.gap + now.chance;
         // A tenth more in `PATIENCE` sweeps is the slowest escape that is waited for.
         let cycling = self.age >= PATIENCE && now.norm <= 1.1 * self.norm;
-        if change > LARGE && (growing || cycling) {
+        if change > LARGE && now.norm > SMALL && (growing || cycling) {
             self.step = (0.5 * self.step).max(LEAST);
             self.restart(change, now);
         } else if change <= 0.9 * self.best || self.age >= PATIENCE {

@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
             change,
             gap: first + (norm + claimed - rho).abs() / rho,
             chance: chance + 2f64.sqrt() / root,
-            norm,
+            norm: norm / rho,
         }
     }
 

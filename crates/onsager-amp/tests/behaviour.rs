@@ -130,28 +130,39 @@ fn the_trivial_point_is_reported_as_such() {
 }
 
 #[test]
-fn an_exploding_run_is_reported_and_keeps_finite_numbers() {
-    // A student who believes in a fiftieth of the noise, and a Gaussian law that does not bound
-    // its estimates.
-    let truth = layer(0.5, PiecewiseLinear::linear())
-        .spiked_wigner(50.0)
+fn data_that_overflow_are_a_divergence_with_finite_numbers() {
+    let tree = layer(2.0, PiecewiseLinear::relu()).denoising(0.5).unwrap();
+    let instance = draw(&tree, 50, 1);
+    let given = Instance::given(&tree, instance.sizes()).unwrap();
+    let given = given
+        .operator(1, instance.operator(1).unwrap().clone())
         .unwrap();
-    let student = layer(0.5, PiecewiseLinear::linear())
-        .spiked_wigner(0.02)
-        .unwrap();
-    let instance = draw(&truth, 200, 1);
-    let settings = Settings {
-        damping: Damping::Fixed(1.0),
-        ..Settings::default()
-    };
-    let found = infer(&Problem::new(&student, &instance).unwrap(), &settings).unwrap();
-    assert!(
-        matches!(found.stop, Stop::Diverged | Stop::NotConverged),
-        "{:?}",
-        found.stop
-    );
+    let given = given.data(3, vec![1e200; 50]).unwrap().build().unwrap();
+    let found = infer(&Problem::new(&tree, &given).unwrap(), &Settings::default()).unwrap();
+    assert_eq!((found.stop, found.evidence), (Stop::Diverged, None));
     assert!(found.estimate.iter().all(|x| x.is_finite()));
     assert!(found.claimed_mse.is_finite() && found.nishimori_gap.is_finite());
+}
+
+#[test]
+fn a_student_who_believes_in_too_little_noise_is_seen_off_the_nishimori_line() {
+    let truth = layer(0.5, PiecewiseLinear::linear())
+        .spiked_wigner(5.0)
+        .unwrap();
+    let student = layer(0.5, PiecewiseLinear::linear())
+        .spiked_wigner(0.1)
+        .unwrap();
+    let instance = draw(&truth, 400, 1);
+    let found = infer(
+        &Problem::new(&student, &instance).unwrap(),
+        &Settings::default(),
+    )
+    .unwrap();
+    println!("{:?} {} {:?}", found.stop, found.claimed_mse, found.mse);
+    assert!(found.estimate.iter().all(|x| x.is_finite()));
+    // It claims to know the signal, and does not.
+    assert!(found.mse.unwrap() > 2.0 * found.claimed_mse);
+    assert!(found.nishimori_gap.abs() > 1.0);
 }
 
 #[test]

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use onsager_model::{Tree, Variable};
 
 use crate::ReplicaError;
-use crate::factor::{
-    Belief, Denoising, FactorAverage, Observation, Passage, Response, averages,
-};
+use crate::factor::{Belief, Denoising, FactorAverage, Observation, Passage, Response, averages};
 
 /// The asymptotic reading of a chain.
 ///
@@ -113,7 +111,9 @@ impl StateEvolution {
     /// Whether variable `v` takes finitely many values.
     pub(crate) fn is_discrete(&self, v: usize) -> bool {
         self.factors[v].discrete_entropy().is_some()
-            || self.factors[v].componentwise().is_some_and(|c| c.is_discrete)
+            || self.factors[v]
+                .componentwise()
+                .is_some_and(|c| c.is_discrete)
     }
 
     /// The stretches of the chain on which fixed points are sought: the whole chain, and the part
@@ -227,8 +227,10 @@ impl Stretch<'_> {
             let r = factor.response(belief, snr)?;
             if i > 0 {
                 let scale = passage.inner_snr.recip();
-                let mut row: Vec<f64> =
-                    overlap.iter().map(|d| scale * r.snr_by_overlap * d).collect();
+                let mut row: Vec<f64> = overlap
+                    .iter()
+                    .map(|d| scale * r.snr_by_overlap * d)
+                    .collect();
                 row[i - 1] -= 1.0;
                 row[i] += scale * r.snr_by_snr * snr;
                 rows.push(row);

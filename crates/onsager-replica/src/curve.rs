@@ -138,7 +138,9 @@ impl StateEvolution {
                     mmse: signal.mmse,
                     snr,
                     potential: stretch.potential(&p.u, &p.at, noise),
-                    stable: p.linear.is_stable(self.observation.snr_slope(signal.overlap, noise)),
+                    stable: p
+                        .linear
+                        .is_stable(self.observation.snr_slope(signal.overlap, noise)),
                 }
             }));
             let mut first = 0;
@@ -206,7 +208,10 @@ impl Stretch<'_> {
     /// Adds every path of this stretch.
     fn paths(&self, range: (f64, f64), paths: &mut Vec<Path>) -> Result<(), ReplicaError> {
         // The path may begin at its origin outside the range and come back.
-        let origin = self.chain.origin().map_or(f64::INFINITY, |noise| 1e-2 * noise);
+        let origin = self
+            .chain
+            .origin()
+            .map_or(f64::INFINITY, |noise| 1e-2 * noise);
         let window = (range.0.min(origin).ln() - 0.7, range.1.ln() + 0.7);
         let mut covered: Vec<(f64, f64)> = Vec::new();
         let mut t = LN_SNR_MIN;
@@ -355,7 +360,11 @@ impl Stretch<'_> {
     fn on_chord(&self, a: &Point, b: &Point, s: f64) -> Result<Option<Point>, ReplicaError> {
         let length = distance(&a.u, &b.u);
         let guess = hermite_point(a, b, s);
-        let normal: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| (b - a) / length).collect();
+        let normal: Vec<f64> =
+            a.u.iter()
+                .zip(&b.u)
+                .map(|(a, b)| (b - a) / length)
+                .collect();
         let plane = Constraint::Plane {
             normal: &normal,
             through: &guess,
@@ -402,12 +411,7 @@ impl Stretch<'_> {
     }
 
     /// The solution at `log_noise` on a segment that brackets it.
-    fn between(
-        &self,
-        a: &Point,
-        b: &Point,
-        log_noise: f64,
-    ) -> Result<Option<Point>, ReplicaError> {
+    fn between(&self, a: &Point, b: &Point, log_noise: f64) -> Result<Option<Point>, ReplicaError> {
         let towards: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| b - a).collect();
         let (mut lo, mut hi) = (0.0, 1.0);
         let rising = b.at.log_noise > a.at.log_noise;

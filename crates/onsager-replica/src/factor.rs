@@ -399,8 +399,17 @@ fn differences<F: FactorAverage + ?Sized>(
             mmse: inner.mmse - d,
         };
         // At zero overlap only the step upwards exists.
-        let d = STEP * inner.mmse.min(if inner.overlap > 0.0 { inner.overlap } else { inner.mmse });
-        let below = if inner.overlap > 0.0 { shifted(-d) } else { inner };
+        let d = STEP
+            * inner.mmse.min(if inner.overlap > 0.0 {
+                inner.overlap
+            } else {
+                inner.mmse
+            });
+        let below = if inner.overlap > 0.0 {
+            shifted(-d)
+        } else {
+            inner
+        };
         let (up, down) = (
             factor.pass(shifted(d), outer_snr)?,
             factor.pass(below, outer_snr)?,

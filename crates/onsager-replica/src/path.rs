@@ -158,7 +158,9 @@ pub(crate) fn follow(
             through: &guess,
         };
         // An average that leaves its domain only means that the step was too long.
-        let found = correct(stretch, guess.clone(), &plane, &here.linear).ok().flatten();
+        let found = correct(stretch, guess.clone(), &plane, &here.linear)
+            .ok()
+            .flatten();
         let miss = found.as_ref().map(|c| distance(&c.u, &guess));
         let next = match (found, miss) {
             (Some(c), Some(miss)) if miss < 10.0 * AIM => {
@@ -201,7 +203,11 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).powi(2))
+        .sum::<f64>()
+        .sqrt()
 }
 
 /// The unit vector that all rows annihilate, with a positive product with `towards`.
@@ -222,7 +228,7 @@ pub(crate) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Option<Vec<f64>> {
         let pivot = (k..n).max_by(|i, j| a[*i][k].abs().total_cmp(&a[*j][k].abs()))?;
         a.swap(k, pivot);
         b.swap(k, pivot);
-        if !(a[k][k].abs() > 0.0) {
+        if a[k][k] == 0.0 || a[k][k].is_nan() {
             return None;
         }
         for i in k + 1..n {

@@ -96,9 +96,7 @@ pub fn lamp(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
 ///
 /// # Errors
 /// As for [`lamp`].
-pub fn lamp_overlaps(
-    tree: &Tree,
-) -> Result<std::collections::BTreeMap<String, f64>, ReplicaError> {
+pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f64>, ReplicaError> {
     let chain = spiked(tree)?;
     let rho = chain.second_moment();
     let q = rho * lamp(tree)?.cos_squared;

@@ -28,7 +28,10 @@ fn principal_components_are_optimal_for_a_gaussian_spike_only() {
         let tree = wigner(Gaussian::standard(), &layers, 0.6);
         let (pca, lamp) = (pca(&tree).unwrap().mse, lamp(&tree).unwrap().mse);
         let optimal = predict(&tree).optimal.mmse;
-        assert!(optimal <= lamp + 1e-9 && lamp < pca, "{optimal} {lamp} {pca}");
+        assert!(
+            optimal <= lamp + 1e-9 && lamp < pca,
+            "{optimal} {lamp} {pca}"
+        );
     }
 }
 
@@ -82,7 +85,10 @@ fn a_random_guess_escapes_to_the_algorithmic_point() {
         wigner(Rademacher, &[], 0.4),
         wigner(Gaussian::standard(), &[("sign", 2.0)], 0.7),
     ] {
-        let start = Start::Random { truth: 0.03, norm: 0.5 };
+        let start = Start::Random {
+            truth: 0.03,
+            norm: 0.5,
+        };
         let run = trajectory(&tree, &start, 120).unwrap();
         let end = &run.steps[120];
         let expected = predict(&tree).algorithmic.mmse;
@@ -101,6 +107,10 @@ fn prior_means_are_a_fixed_point_of_centred_signals_only() {
     close(run.steps[3].mmse, 1.0, 1e-12);
     let relu = wigner(Gaussian::standard(), &[("relu", 2.0)], 0.5);
     let run = trajectory(&relu, &Start::Mean, 200).unwrap();
-    close(run.steps[0].mmse, 0.5 * (1.0 - std::f64::consts::FRAC_1_PI), 1e-12);
+    close(
+        run.steps[0].mmse,
+        0.5 * (1.0 - std::f64::consts::FRAC_1_PI),
+        1e-12,
+    );
     close(run.steps[200].mmse, predict(&relu).algorithmic.mmse, 1e-9);
 }
