@@ -60,11 +60,14 @@ fn spectral_predictions_refuse_what_they_do_not_know() {
 #[test]
 fn steps_of_a_linear_layer_follow_the_schedule() {
     // By hand: A = q/Δ with the old latent: V = 1 - q_z; q = 1 - V/(1 + AV); then
-    // q_z = αA/(1+AV) / (1 + αA/(1+AV)).
+    // q_z = αA/(1+AV) / (1 + αA/(1+AV)). The start is where this rests at A = snr:
+    // A V² + (1 + αA - A) V = 1.
     let (alpha, noise) = (2.0, 0.5);
     let tree = wigner(Gaussian::standard(), &[("linear", alpha)], noise);
     let run = trajectory(&tree, &Start::SideInformation { snr: 0.3 }, 4).unwrap();
-    let (mut q, mut v) = (0.3 / 1.3, 1.0);
+    let linear: f64 = 1.0 + (alpha - 1.0) * 0.3;
+    let mut v = ((linear * linear + 4.0 * 0.3).sqrt() - linear) / (2.0 * 0.3);
+    let mut q = 1.0 - v / (1.0 + 0.3 * v);
     for step in &run.steps {
         close(step.mmse, 1.0 - q, 1e-11);
         close(step.claimed, step.mmse, 0.0);
