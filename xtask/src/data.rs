@@ -184,3 +184,51 @@ fn sha256(bytes: &[u8]) -> String {
             text
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idx_files_are_checked() {
+        let folder = std::env::temp_dir().join(format!("onsager-idx-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let write = |bytes: &[u8]| fs::write(folder.join("x"), bytes).expect("a file");
+        let two = [0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6];
+        write(&two);
+        assert_eq!(idx(&folder, "x", 3), Ok(vec![1, 2, 3, 4, 5, 6]));
+        assert!(
+            idx(&folder, "x", 2).is_err(),
+            "the size of an item is wrong"
+        );
+        assert!(idx(&folder, "missing", 3).is_err());
+        for broken in [
+            &two[..17],
+            &two[..7],
+            &[0, 0, 13, 1, 0, 0, 0, 0],
+            &[0, 0, 8, 0],
+        ] {
+            write(broken);
+            assert!(idx(&folder, "x", 3).is_err(), "{broken:?}");
+        }
+        fs::remove_dir_all(&folder).expect("a removed folder");
+    }
+
+    #[test]
+    fn spikes_are_centred_and_scaled() {
+        let mut spike = vec![0.0; PIXELS];
+        assert_eq!(normalise(&[7; PIXELS], &mut spike), None);
+        let image: Vec<u8> = (0..PIXELS).map(|pixel| (pixel % 251) as u8).collect();
+        normalise(&image, &mut spike).expect("an image with contrast");
+        let (sum, square) = spike
+            .iter()
+            .fold((0.0, 0.0), |(s, q), x| (s + x, q + x * x));
+        // Rounding of 784 terms of order one.
+        assert!(sum.abs() < 1e-12 * 784.0 && (square - 784.0).abs() < 1e-12 * 784.0);
+        // Three equal images of one direction: the group is not full, and the trace is 784.
+        let sigma = covariance(&image.repeat(3)).expect("a covariance");
+        let trace: f64 = (0..PIXELS).map(|i| sigma[i * (PIXELS + 1)]).sum();
+        assert!((trace - 784.0).abs() < 1e-12 * 784.0);
+        assert!((sigma[5] - spike[0] * spike[5]).abs() < 1e-12);
+    }
+}

@@ -2,22 +2,44 @@
 
 /// Chooses the weight of new messages from what the last sweep did.
 ///
-/// The weight is halved when the relative change of the estimates has grown by more than
-/// [`GROWTH`] over its smallest value so far *and* the relative Nishimori gap is worse than then.
-/// Both are needed: escaping from an unstable point is growth at a shrinking gap, and must not be
-/// slowed down; and a stable gap with a noisy change is no harm. After [`CALM`] sweeps of
-/// decreasing change the weight grows again.
+/// The weight is halved when the relative change of the estimates is [`LARGE`] and
+///
+/// - has grown by more than [`GROWTH`] over its smallest value so far while the Nishimori gap got
+///   worse, or
+/// - has not fallen for [`PATIENCE`] sweeps in which the norm did not grow either: a cycle.
+///
+/// Escaping from an unstable point is a large change at a shrinking gap and a growing norm, and is
+/// left alone; so is an estimate below [`SMALL`], which grows or fades linearly. The weight never
+/// grows back: a point that is unstable under full steps stays so.
 #[derive(Debug, Clone)]
 pub(crate) struct Adaptive {
     pub(crate) step: f64,
+    /// Smallest change so far, the gap and the norm then, and the sweeps since.
     best: f64,
-    gap_at_best: f64,
-    last: f64,
-    calm: usize,
+    gap: f64,
+    norm: f64,
+    age: usize,
 }
 
+/// What one sweep did.
+pub(crate) struct Signs {
+    /// Squared change of the estimates over their squared norm.
+    pub(crate) change: f64,
+    /// Distance from the Nishimori line, relative.
+    pub(crate) gap: f64,
+    /// How much of the gap may be chance.
+    pub(crate) chance: f64,
+    /// `|v|²/(p ρ)`.
+    pub(crate) norm: f64,
+}
+
+/// Squared relative changes below this are drift, not instability.
+const LARGE: f64 = 1e-2;
 const GROWTH: f64 = 4.0;
-const CALM: usize = 5;
+/// Relative squared norm below which an estimate is in the linear regime around zero.
+const SMALL: f64 = 1e-2;
+const PATIENCE: usize = 20;
+/// Below this weight nothing moves within any sensible number of sweeps.
 const LEAST: f64 = 0.05;
 
 impl Default for Adaptive {
@@ -25,31 +47,65 @@ impl Default for Adaptive {
         Self {
             step: 1.0,
             best: f64::INFINITY,
-            gap_at_best: f64::INFINITY,
-            last: f64::INFINITY,
-            calm: 0,
+            gap: f64::INFINITY,
+            norm: 0.0,
+            age: 0,
         }
     }
 }
 
 impl Adaptive {
-    /// `change`: squared change relative to the estimate; `gap`: relative Nishimori gap;
-    /// `noise`: the gap that finite size explains.
-    pub(crate) fn observe(&mut self, change: f64, gap: f64, noise: f64) {
+    pub(crate) fn observe(&mut self, now: &Signs) {
         // A damped change is smaller by the weight: compare what the full step would be.
-        let change = change / (self.step * self.step);
-        if change <= self.best {
-            (self.best, self.gap_at_best) = (change, gap);
-        }
-        self.calm = if change < self.last { self.calm + 1 } else { 0 };
-        self.last = change;
-        if change > GROWTH * self.best && gap > self.gap_at_best + noise {
+        let change = now.change / (self.step * self.step);
+        self.age += 1;
+        let growing = change > GROWTH * self.best && now.gap > self.gap + now.chance;
+        // A tenth more in `PATIENCE` sweeps is the slowest escape that is waited for.
+        let cycling = self.age >= PATIENCE && now.norm <= 1.1 * self.norm;
+        if change > LARGE && now.norm > SMALL && (growing || cycling) {
             self.step = (0.5 * self.step).max(LEAST);
-            // Judge the next steps against the present state.
-            (self.best, self.gap_at_best, self.calm) = (change, gap, 0);
-        } else if self.calm >= CALM && self.step < 1.0 {
-            self.step = (1.25 * self.step).min(1.0);
-            self.calm = 0;
+            self.restart(change, now);
+        } else if change <= 0.9 * self.best || self.age >= PATIENCE {
+            self.restart(change.min(self.best), now);
         }
+    }
+
+    fn restart(&mut self, change: f64, now: &Signs) {
+        (self.best, self.gap, self.norm, self.age) = (change, now.gap, now.norm, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(signs: impl Iterator<Item = (f64, f64, f64)>) -> f64 {
+        let mut adaptive = Adaptive::default();
+        for (change, gap, norm) in signs {
+            let chance = 0.01;
+            adaptive.observe(&Signs {
+                change,
+                gap,
+                chance,
+                norm,
+            });
+        }
+        adaptive.step
+    }
+
+    #[test]
+    fn convergence_and_escape_are_left_alone() {
+        let geometric = (0..60).map(|t| 0.5f64.powi(t));
+        assert_eq!(run(geometric.map(|c| (c, 0.1, 0.5))), 1.0);
+        // Growth by 2 percent a sweep, for ever at the same relative change.
+        let escape = (0..200).map(|t| (0.4, 0.9, 1e-8 * 1.02f64.powi(t)));
+        assert_eq!(run(escape), 1.0);
+    }
+
+    #[test]
+    fn cycles_and_instabilities_are_damped() {
+        assert_eq!(run((0..25).map(|_| (0.5, 0.1, 0.5))), 0.5);
+        let unstable = (0..10).map(|t| (1e-6 * 10f64.powi(t), 0.01 * f64::from(t), 0.5));
+        assert!(run(unstable) < 1.0);
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use nalgebra::DMatrix;
 
-use crate::damping::Adaptive;
+use crate::damping::{Adaptive, Signs};
 use crate::message::mean_square;
 use crate::outcome::{Estimate, Iteration, Outcome, Record, Stop};
 use crate::rules::rules;
@@ -30,31 +30,25 @@ pub fn infer_observed(
     observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>,
 ) -> Result<Outcome, AmpError> {
     settings.check()?;
-    let mut best: Option<Outcome> = None;
-    let mut products = 0;
-    for restart in 0..=settings.restarts {
-        let outcome = Run::new(problem, settings, restart)?.finish(observer)?;
-        products += outcome.products;
-        let interrupted = outcome.stop == Stop::Interrupted;
-        // A run that diverged has no evidence, and none is less than any.
-        if best.as_ref().is_none_or(|b| outcome.evidence > b.evidence) {
-            best = Some(outcome);
-        }
-        if interrupted {
+    let mut best = Run::new(problem, settings, 0)?.finish(observer)?;
+    let mut products = best.products;
+    let restarts = if settings.start.is_random() {
+        settings.restarts
+    } else {
+        0
+    };
+    for restart in 1..=restarts {
+        if best.stop == Stop::Interrupted {
             break;
         }
+        let outcome = Run::new(problem, settings, restart)?.finish(observer)?;
+        products += outcome.products;
+        // A run that diverged has no evidence, and none is less than any.
+        if outcome.stop == Stop::Interrupted || outcome.evidence > best.evidence {
+            best = outcome;
+        }
     }
-    match best {
-        Some(outcome) => Ok(Outcome {
-            products,
-            ..outcome
-        }),
-        None => Err(AmpError::Setting {
-            name: "restarts",
-            range: "at least 0",
-            value: -1.0,
-        }),
-    }
+    Ok(Outcome { products, ..best })
 }
 
 /// One run from one start.
@@ -82,15 +76,15 @@ struct Motion {
 /// An estimate whose norm exceeds the declared second moment this many times is no posterior mean.
 const DIVERGED: f64 = 1e6;
 
-/// A centred signal estimated at less than this part of its second moment, and shrinking, counts
-/// as trivial: the random start is a hundred times above, any overlap of interest more.
+/// A centred variable estimated at less than this part of its second moment counts as trivial: no
+/// overlap of interest is that small.
 const TRIVIAL: f64 = 1e-6;
 
 impl<'a> Run<'a> {
     fn new(problem: &'a Problem, settings: &'a Settings, restart: usize) -> Result<Self, AmpError> {
         let mut engine = Engine::new(problem, rules(problem, settings.variances)?)?;
         if let Some(schedule) = &settings.schedule {
-            engine = engine.with_schedule(schedule.clone());
+            engine = engine.with_schedule(schedule.clone())?;
         }
         let mut stream = settings.seed.stream("amp", 0, restart as u64, "start");
         engine.start(problem, &settings.start, &mut stream)?;
@@ -142,6 +136,7 @@ impl<'a> Run<'a> {
             if self.show(observer) {
                 return Ok(Stop::Interrupted);
             }
+            self.engine.learn()?;
             if motion.settled {
                 return Ok(if self.is_trivial(self.problem.tree.signal_index()) {
                     Stop::Trivial
@@ -150,8 +145,8 @@ impl<'a> Run<'a> {
                 });
             }
             if self.settings.damping == Damping::Adaptive {
-                let (gap, noise) = self.relative_gap();
-                self.adaptive.observe(motion.relative, gap, noise);
+                let signs = self.signs(motion.relative);
+                self.adaptive.observe(&signs);
                 step = self.adaptive.step;
             }
         }
@@ -180,17 +175,16 @@ impl<'a> Run<'a> {
             settled: true,
         };
         let tolerance = self.settings.tolerance;
-        for (l, v) in self.declared().enumerate() {
+        for ((v, norms), last) in self.declared().zip(&norms).zip(&self.norms) {
             let rho = self.problem.tree.variables()[v].second_moment;
             let (Some(new), Some(old)) = (self.engine.posterior(v), before.posterior(v)) else {
                 continue;
             };
-            for t in 0..self.problem.problems {
+            for (t, (&norm, &last)) in norms.iter().zip(last).enumerate() {
                 let difference = new.mean.column(t) - old.mean.column(t);
                 let change = mean_square(difference.iter().copied());
-                let norm = norms[l][t];
                 let at_rest = change <= tolerance * norm.min(rho);
-                let vanished = norm <= tolerance * rho && norm <= self.norms[l][t];
+                let vanished = norm <= tolerance * rho && norm <= last;
                 motion.settled &= at_rest || vanished;
                 motion.residual = motion.residual.max(change / rho);
                 if !vanished {
@@ -232,19 +226,31 @@ impl<'a> Run<'a> {
         (gap / problems as f64, claimed / problems as f64)
     }
 
-    /// The gap over the precision claimed, and how large it may be by chance.
+    /// What steers damping. The gap has two parts: the precision seen in the message to the signal
+    /// against the one claimed, relative; and `|v|²/p + mean(c)` against `ρ`.
     ///
-    /// `|B|²/p` fluctuates around `ρA² + A` by about `(A√(2)+ 2A√(ρA))/√p`, hence the gap around 0
-    /// by about `(1/√2 + √(ρA))/(ρ √p)`.
-    fn relative_gap(&self) -> (f64, f64) {
-        let (gap, a) = self.nishimori();
-        if a <= 0.0 {
-            return (0.0, f64::INFINITY);
-        }
+    /// By chance `|B|²/p` differs from `ρA² + A` by about `(√2 A + 2A√(ρA))/√p`, hence the first
+    /// part from 0 by about `(1/√2 + √(ρA))/(ρA √p)`, and the second by about `√(2/p)`.
+    fn signs(&self, change: f64) -> Signs {
         let rho = self.problem.tree.signal().second_moment;
-        let p = self.problem.signal_size() as f64;
-        let noise = (0.5f64.sqrt() + (rho * a).sqrt()) / (rho * a * p.sqrt());
-        (gap.abs() / a, noise)
+        let root = (self.problem.signal_size() as f64).sqrt();
+        let (gap, a) = self.nishimori();
+        let (first, chance) = if a > 0.0 {
+            let chance = (0.5f64.sqrt() + (rho * a).sqrt()) / (rho * a * root);
+            (gap.abs() / a, chance)
+        } else {
+            (0.0, 0.0)
+        };
+        let (norm, claimed) = self
+            .trace
+            .last()
+            .map_or((0.0, rho), |r| (r.norm, r.claimed_mse));
+        Signs {
+            change,
+            gap: first + (norm + claimed - rho).abs() / rho,
+            chance: chance + 2f64.sqrt() / root,
+            norm: norm / rho,
+        }
     }
 
     fn record(&mut self, iteration: usize, residual: f64, step: f64) {

@@ -13,12 +13,13 @@ use crate::problem::finite;
 use crate::rules::{Fixed, LinearLayer, Mmse};
 use crate::{AmpError, Diagonal, Engine, Memory, Message, Posterior, Problem, Rule, spectral};
 
-/// Where a run starts. In all of them `mean(c) = ρ - |v|²/p`, so that the first messages claim
-/// no more than the start knows.
+/// Where a run starts. Every start has `mean(c)` close to `ρ - |v|²/p`, so that the first messages
+/// claim no more than the start knows.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Start {
-    /// The prior means plus a small random vector of relative norm 1/100 in every variable.
+    /// The prior means plus a random vector of squared norm `0.1 ρ` (all components together) in
+    /// every variable: while it grows to order `n`, what is signal in it outgrows the rest.
     Uninformed,
     /// The leading eigenvector of linearised message passing, scaled without the truth, with the
     /// latents and the memory of the linear theory. Needs a centred signal observed through a
@@ -42,9 +43,17 @@ pub enum Start {
     Given(Vec<(String, Posterior)>),
 }
 
-/// Norm of a random start relative to `√ρ`: far below any overlap of interest, so that growth
-/// from it is linear and removes what is not signal.
-const SMALL: f64 = 1e-2;
+impl Start {
+    /// Whether it depends on the seed.
+    pub(crate) fn is_random(&self) -> bool {
+        matches!(self, Self::Uninformed | Self::SideInformation { .. })
+    }
+}
+
+/// Squared norm of a random start over `ρ`. The overlap of a random direction is `1/n` in squared
+/// cosine and grows by as many powers as the norm: from a norm of this order the signal dominates
+/// before the estimate saturates.
+const SMALL: f64 = 0.1;
 
 impl Engine {
     /// Sets moments and memories.
@@ -76,7 +85,7 @@ impl Engine {
             Start::Uninformed => {
                 let normal = Gaussian::standard();
                 for (v, variable) in variables() {
-                    let size = SMALL * variable.second_moment.sqrt();
+                    let size = (SMALL * variable.second_moment / problem.sizes[v] as f64).sqrt();
                     let draw = |_, _| variable.mean + size * normal.sample(rng);
                     let mean = DMatrix::from_fn(problem.sizes[v], problem.problems, draw);
                     self.set_consistent(v, mean, variable.second_moment);
@@ -158,6 +167,8 @@ impl Engine {
         let tree = &problem.tree;
         let found = spectral::lamp(problem)?;
         let guess = found.scaled(problem)?;
+        // One more product for the scale.
+        self.start_products += found.products + 1;
         let mut linear: Vec<(usize, Box<dyn Rule>)> = Vec::new();
         for (f, factor) in tree.factors().iter().enumerate() {
             match &factor.kind {
@@ -212,6 +223,9 @@ impl Engine {
         let rest = self.sweep_until_rest();
         for (f, rule) in self.observations.iter().zip(stand_ins) {
             self.rules[*f] = rule;
+            // What the stand-in said is not to be averaged with what the data say.
+            let edge = self.graph.of_factor[*f][0];
+            self.graph.edges[edge].sent = false;
         }
         rest
     }

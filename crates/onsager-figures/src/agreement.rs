@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
 
-use crate::Table;
+use crate::{Row, Table};
 
 /// Probability that a figure whose theory is right is called wrong.
 pub const FAMILY_ERROR: f64 = 1e-4;
@@ -448,6 +448,20 @@ impl Success {
         self
     }
 
+    /// Adds a measured fraction ([`Row::fraction`]); a missing row is a point that fails.
+    pub fn row(self, label: impl Into<String>, row: Option<&Row>, claim: Claim) -> Self {
+        let trials = row.map_or(0, |row| row.trials);
+        let successes = row.map_or(f64::NAN, |row| row.y * row.trials as f64);
+        // A fraction that is none, like NaN, becomes more successes than trials, which fails.
+        let possible = (0.0..=trials as f64).contains(&successes.round());
+        let successes = if possible {
+            successes.round() as u64
+        } else {
+            trials + 1
+        };
+        self.point(label, successes, trials, claim)
+    }
+
     fn judge(&self, level: f64) -> Verdict {
         let checks: Vec<_> = self
             .points
@@ -513,8 +527,17 @@ pub struct Collapse {
     pub rival: f64,
     /// Allowed relative correction to scaling.
     pub correction: f64,
-    /// The judged points: label, and (size, mean) in increasing order of size.
-    pub points: Vec<(String, Vec<(f64, Sample)>)>,
+    /// The judged points.
+    pub points: Vec<CollapsePoint>,
+}
+
+/// One point of a [`Collapse`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct CollapsePoint {
+    /// The point in words.
+    pub label: String,
+    /// Sizes in increasing order with their means; no mean if it is missing.
+    pub sizes: Vec<(f64, Option<Sample>)>,
 }
 
 impl Collapse {
@@ -530,15 +553,18 @@ impl Collapse {
     }
 
     /// Adds the means at one scaled abscissa, smallest size first; at least two sizes.
-    pub fn point(mut self, label: impl Into<String>, sizes: Vec<(f64, Sample)>) -> Self {
-        self.points.push((label.into(), sizes));
+    pub fn point(mut self, label: impl Into<String>, sizes: Vec<(f64, Option<Sample>)>) -> Self {
+        self.points.push(CollapsePoint {
+            label: label.into(),
+            sizes,
+        });
         self
     }
 
     fn comparisons(&self) -> usize {
         self.points
             .iter()
-            .map(|(_, sizes)| sizes.len().max(2) - 1)
+            .map(|point| point.sizes.len().max(2) - 1)
             .sum()
     }
 
@@ -546,16 +572,23 @@ impl Collapse {
         let checks: Vec<_> = self
             .points
             .iter()
-            .map(|(label, sizes)| Check {
-                label,
-                outcome: self.check(sizes, self.exponent, level),
-                control: Some(self.check(sizes, self.rival, level)),
+            .map(|point| Check {
+                label: &point.label,
+                outcome: self.check(&point.sizes, self.exponent, level),
+                control: Some(self.check(&point.sizes, self.rival, level)),
             })
             .collect();
         verdict(&self.name, &checks)
     }
 
-    fn check(&self, sizes: &[(f64, Sample)], exponent: f64, level: f64) -> Outcome {
+    fn check(&self, sizes: &[(f64, Option<Sample>)], exponent: f64, level: f64) -> Outcome {
+        let present: Option<Vec<_>> = sizes
+            .iter()
+            .map(|(size, sample)| Some((*size, (*sample)?)))
+            .collect();
+        let Some(sizes) = present else {
+            return Outcome::unusable("a size is missing");
+        };
         let Some(((largest, reference), smaller)) = sizes
             .split_last()
             .filter(|(_, smaller)| !smaller.is_empty())
@@ -907,6 +940,19 @@ mod tests {
             one(Collapse::new("collapse", 1.0, 0.0, 0.0)
                 .point("x", Vec::new())
                 .into()),
+            one(Collapse::new("collapse", 1.0, 0.0, 0.0)
+                .point("x", vec![(1.0, None), (2.0, good.samples[2])])
+                .into()),
+            one(Success::new("success")
+                .row("x", None, Claim::AtLeast(0.9))
+                .into()),
+            one(Success::new("success")
+                .row(
+                    "x",
+                    Some(&Row::fraction("", "", 0.0, 0, 0)),
+                    Claim::AtMost(0.1),
+                )
+                .into()),
         ];
         for (number, verdict) in cases.iter().enumerate() {
             assert!(!verdict.held, "case {number}: {verdict:?}");
@@ -978,6 +1024,11 @@ mod tests {
         assert!(!verdict(6, Claim::AtLeast(0.9)).held);
         assert!(verdict(6, Claim::AtMost(0.1)).held);
         assert!(!verdict(10, Claim::AtMost(0.1)).held);
+        let row = Row::fraction("", "", 0.0, 10, 16);
+        let from_row = one(Success::new("success")
+            .row("x", Some(&row), Claim::AtLeast(0.9))
+            .into());
+        assert_eq!(from_row, verdict(10, Claim::AtLeast(0.9)));
         // Half of the trials refute neither claim: no power.
         assert!(!verdict(8, Claim::AtLeast(0.6)).held);
     }
@@ -988,7 +1039,7 @@ mod tests {
         let points: Vec<_> = (0..5)
             .map(|_| {
                 SIZES
-                    .map(|n| (n, normal.sample(n.powf(-1.0 / 3.0), 1e6, 32)))
+                    .map(|n| (n, Some(normal.sample(n.powf(-1.0 / 3.0), 1e6, 32))))
                     .to_vec()
             })
             .collect();

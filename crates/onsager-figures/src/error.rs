@@ -107,3 +107,21 @@ impl FigureError {
         }
     }
 }
+
+/// What the readings and the declaration refuse is a computation that failed.
+macro_rules! computation {
+    ($($error:ty),*) => {$(
+        impl From<$error> for FigureError {
+            fn from(error: $error) -> Self {
+                Self::computation(error)
+            }
+        }
+    )*};
+}
+computation!(
+    onsager_model::ModelError,
+    onsager_amp::AmpError,
+    onsager_replica::ReplicaError,
+    onsager_operators::OperatorError,
+    onsager_ensembles::EnsembleError
+);

@@ -1,7 +1,11 @@
+use crate::figures::{spiked_fashion, spiked_mmse};
 use crate::{Figure, FigureError};
 
 /// Every figure of the report, in reading order. One line adds an entry.
-pub const REGISTRY: &[&dyn Figure] = &[];
+pub const REGISTRY: &[&dyn Figure] = &[
+    &spiked_mmse::SpikedMmse,
+    &spiked_fashion::SpikedFashion,
+];
 
 /// The figure of this identifier among `registry`.
 pub fn find<'a>(registry: &[&'a dyn Figure], id: &str) -> Result<&'a dyn Figure, FigureError> {

@@ -84,6 +84,7 @@ pub fn reproduce(
         stop,
     };
     let mut summary = Summary::default();
+    let any = !selected.is_empty();
     for figure in selected {
         if options.mode == Mode::List {
             println!(
@@ -112,7 +113,7 @@ pub fn reproduce(
     }
     let judged = matches!(options.mode, Mode::Run | Mode::Redraw);
     summary.held =
-        summary.failures.is_empty() && (!judged || summary.records.iter().all(Record::held));
+        any && summary.failures.is_empty() && (!judged || summary.records.iter().all(Record::held));
     if golden || options.mode == Mode::List {
         return Ok(summary);
     }

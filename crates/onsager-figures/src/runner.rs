@@ -86,8 +86,10 @@ pub struct Timing {
     /// Threads over points.
     pub threads: usize,
     /// Seconds for each point; `None` if it was there already.
-    pub points: Vec<(String, Option<f64>)>,
+    pub points: Times,
 }
+
+type Times = Vec<(String, Option<f64>)>;
 
 impl Runner<'_> {
     /// Computes what is missing, judges, draws and writes one figure.
@@ -200,7 +202,7 @@ impl Runner<'_> {
         figure: &dyn Figure,
         jobs: [&[Job]; 2],
         keep: bool,
-    ) -> Result<([Table; 2], Vec<(String, Option<f64>)>), FigureError> {
+    ) -> Result<([Table; 2], Times), FigureError> {
         for jobs in jobs {
             let mut keys = HashSet::new();
             if let Some(job) = jobs.iter().find(|job| !keys.insert(job.key())) {

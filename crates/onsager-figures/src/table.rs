@@ -52,6 +52,23 @@ impl Row {
             trials: sample.trials,
         }
     }
+
+    /// The fraction of trials that succeeded, with its binomial standard error.
+    pub fn fraction(
+        panel: impl Into<String>,
+        series: impl Into<String>,
+        x: f64,
+        successes: u64,
+        trials: u64,
+    ) -> Self {
+        let p = successes as f64 / trials as f64;
+        let uncertainty = (p * (1.0 - p) / trials as f64).sqrt();
+        Self {
+            uncertainty,
+            trials,
+            ..Self::theory(panel, series, x, p)
+        }
+    }
 }
 
 /// A long table: columns panel, series, x, y, uncertainty, trials.
@@ -102,6 +119,16 @@ impl Table {
         self.rows
             .iter()
             .find(|row| row.panel == panel && row.series == series && row.x == x)
+    }
+
+    /// The value of a series at exactly this abscissa; NaN, which no agreement accepts, if missing.
+    pub fn value(&self, panel: &str, series: &str, x: f64) -> f64 {
+        self.at(panel, series, x).map_or(f64::NAN, |row| row.y)
+    }
+
+    /// The values of a series, for an image (one row for each pixel) or a histogram.
+    pub fn values(&self, panel: &str, series: &str) -> Vec<f64> {
+        self.series(panel, series).map(|row| row.y).collect()
     }
 
     /// The points (x, y) of a series, for a line.

@@ -1,3 +1,4 @@
+use onsager_scalar::ScalarError;
 use thiserror::Error;
 
 /// Why a declaration is refused: the quantity, what is allowed, what was found.
@@ -103,4 +104,96 @@ pub enum ModelError {
     #[cfg(feature = "sample")]
     #[error(transparent)]
     Operator(#[from] onsager_operators::OperatorError),
+    /// A number lies outside its range.
+    #[error("{quantity} must be {allowed}, got {value}")]
+    Range {
+        /// The key of the number.
+        quantity: String,
+        /// What is allowed, in words.
+        allowed: String,
+        /// The value found.
+        value: f64,
+    },
+    /// A value is of the wrong kind, a text where a number is due, say.
+    #[error("{key} must be {expected}, got {found}")]
+    Type {
+        /// The key.
+        key: String,
+        /// What is due there.
+        expected: String,
+        /// What was found.
+        found: String,
+    },
+    /// A table holds a key that means nothing there.
+    #[error("unknown key \"{key}\", allowed: {allowed}")]
+    UnknownKey {
+        /// The key with its path.
+        key: String,
+        /// The keys that the table may hold.
+        allowed: String,
+    },
+    /// A law, activation, ensemble, ... that does not exist.
+    #[error("unknown {what} \"{kind}\", allowed: {allowed}")]
+    UnknownKind {
+        /// What the name was to be a kind of.
+        what: String,
+        /// The name found.
+        kind: String,
+        /// The names that exist.
+        allowed: String,
+    },
+    /// A key without a default is absent.
+    #[error("missing key \"{0}\"")]
+    MissingKey(String),
+    /// A name of no variable of the model.
+    #[error("unknown variable \"{name}\", allowed: {allowed}")]
+    UnknownVariable {
+        /// The name found.
+        name: String,
+        /// The variables of the model.
+        allowed: String,
+    },
+    /// Two keys that exclude each other are both given.
+    #[error("{0} and {1} exclude each other")]
+    Both(String, String),
+    /// Part of the grammar that no engine handles yet.
+    #[error("{what} is not supported yet")]
+    NotSupported {
+        /// Which part.
+        what: String,
+    },
+    /// The text is not TOML.
+    #[error("{0}")]
+    Syntax(String),
+    /// A file that cannot be read.
+    #[error("{path}: {reason}")]
+    File {
+        /// Its path as given.
+        path: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The declaration holds a law of the user's own, which no file can express.
+    #[error("{0}")]
+    Write(String),
+    /// A scalar law refuses its parameters.
+    #[error(transparent)]
+    Scalar(#[from] ScalarError),
+    /// An error with the place it comes from: `file:line`, or an assignment.
+    #[error("{place}: {error}")]
+    At {
+        /// `file:line`, or the assignment `key=value`.
+        place: String,
+        /// What is wrong there.
+        error: Box<ModelError>,
+    },
+}
+
+impl ModelError {
+    /// `what "kind" is not supported yet`.
+    pub(crate) fn not_supported(what: &str, kind: impl std::fmt::Display) -> Self {
+        Self::NotSupported {
+            what: format!("{what} \"{kind}\""),
+        }
+    }
 }

@@ -60,11 +60,14 @@ fn spectral_predictions_refuse_what_they_do_not_know() {
 #[test]
 fn steps_of_a_linear_layer_follow_the_schedule() {
     // By hand: A = q/Δ with the old latent: V = 1 - q_z; q = 1 - V/(1 + AV); then
-    // q_z = αA/(1+AV) / (1 + αA/(1+AV)).
+    // q_z = αA/(1+AV) / (1 + αA/(1+AV)). The start is where this rests at A = snr:
+    // A V² + (1 + αA - A) V = 1.
     let (alpha, noise) = (2.0, 0.5);
     let tree = wigner(Gaussian::standard(), &[("linear", alpha)], noise);
     let run = trajectory(&tree, &Start::SideInformation { snr: 0.3 }, 4).unwrap();
-    let (mut q, mut v) = (0.3 / 1.3, 1.0);
+    let linear: f64 = 1.0 + (alpha - 1.0) * 0.3;
+    let mut v = ((linear * linear + 4.0 * 0.3).sqrt() - linear) / (2.0 * 0.3);
+    let mut q = 1.0 - v / (1.0 + 0.3 * v);
     for step in &run.steps {
         close(step.mmse, 1.0 - q, 1e-11);
         close(step.claimed, step.mmse, 0.0);
@@ -110,4 +113,26 @@ fn prior_means_are_a_fixed_point_of_centred_signals_only() {
         1e-12,
     );
     close(run.steps[200].mmse, predict(&relu).algorithmic.mmse, 1e-9);
+}
+
+#[test]
+fn a_given_spike_that_is_typical_is_a_gaussian_one() {
+    use onsager_replica::spectral::lamp_given;
+    let eigenvalues = [0.0, 0.3, 1.0, 4.0, 4.7];
+    let weights = eigenvalues.map(|t: f64| t / 5.0);
+    let mean = |f: &dyn Fn(f64) -> f64| eigenvalues.iter().map(|t| f(*t)).sum::<f64>() / 5.0;
+    let (rho, threshold) = (mean(&|t| t), mean(&|t| t * t));
+    for tau in [0.1, 1.0, 20.0] {
+        let noise = mean(&|t| t * t / (1.0 + t * tau));
+        let found = lamp_given(&eigenvalues, &weights, noise).unwrap();
+        close(found.outlier, 1.0, 1e-11);
+        close(found.cos_squared, noise * tau / rho, 1e-11);
+    }
+    for noise in [1.001 * threshold, 10.0 * threshold] {
+        let found = lamp_given(&eigenvalues, &weights, noise).unwrap();
+        assert_eq!(found.cos_squared, 0.0);
+    }
+    assert!(lamp_given(&eigenvalues, &weights[1..], 1.0).is_err());
+    assert!(lamp_given(&[0.0, 1.0], &[1.0, 0.0], 1.0).is_err());
+    assert!(lamp_given(&[1.0], &[1.0], 0.0).is_err());
 }

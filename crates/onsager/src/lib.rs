@@ -1,2 +1,15 @@
 #![forbid(unsafe_code)]
-//! (being built)
+#![doc = include_str!("../README.md")]
+
+#[doc(inline)]
+pub use onsager_amp as amp;
+#[doc(inline)]
+pub use onsager_ensembles as ensembles;
+#[doc(inline)]
+pub use onsager_model as model;
+#[doc(inline)]
+pub use onsager_operators as operators;
+#[doc(inline)]
+pub use onsager_replica as replica;
+#[doc(inline)]
+pub use onsager_scalar as scalar;

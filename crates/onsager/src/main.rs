@@ -1,3 +1,8 @@
 #![forbid(unsafe_code)]
-//! The command.
-fn main() {}
+//! The `onsager` command.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,0 +1,98 @@
+//! What a generalised linear model does to its field.
+
+use serde::Serialize;
+
+use crate::ModelError;
+use crate::activation::{self, Activation};
+use crate::reader::{Kinds, Range, Reader, names};
+
+/// The output of a generalised linear model: any activation, or a channel that is no function.
+///
+/// ```
+/// use onsager_model::{Activation, Output};
+/// assert_eq!(Output::from(Activation::Abs).kind(), "abs");
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Output {
+    /// `sign(h + √noise n)`.
+    Probit {
+        /// The variance, not negative.
+        noise: f64,
+    },
+    /// `P(y = 1) = 1/(1 + exp(-h))`, `y = ±1`.
+    Logistic,
+    /// Counts of mean `max(h, 0)`.
+    Poisson,
+    /// Counts of mean `exp h`.
+    PoissonLog,
+    /// The index of the cell that `h` falls into.
+    Quantised {
+        /// Edges between the cells, increasing.
+        edges: Vec<f64>,
+    },
+    /// `|h|` of a complex field.
+    Modulus,
+    /// A function.
+    #[serde(untagged)]
+    Activation(Activation),
+}
+
+impl From<Activation> for Output {
+    fn from(activation: Activation) -> Self {
+        Self::Activation(activation)
+    }
+}
+
+impl Output {
+    /// The name of the kind in files.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Probit { .. } => "probit",
+            Self::Logistic => "logistic",
+            Self::Poisson => "poisson",
+            Self::PoissonLog => "poisson-log",
+            Self::Quantised { .. } => "quantised",
+            Self::Modulus => "modulus",
+            Self::Activation(activation) => activation.kind(),
+        }
+    }
+
+    pub(crate) fn read(reader: &Reader<'_>) -> Result<Self, ModelError> {
+        let table = reader.tagged("kind")?;
+        if table.is_one_of(activation::KINDS) {
+            Activation::read(reader).map(Self::Activation)
+        } else if table.is_one_of(KINDS) {
+            reader.one_of("output", KINDS)
+        } else {
+            let allowed = format!("{}, {}", names(activation::KINDS), names(KINDS));
+            Err(table.unknown_kind("output", allowed))
+        }
+    }
+}
+
+pub(crate) const KINDS: &Kinds<Output> = &[
+    ("probit", |t| {
+        Ok(Output::Probit {
+            noise: t.number_or("noise", 1.0, Range::NotNegative)?,
+        })
+    }),
+    ("logistic", |_| Ok(Output::Logistic)),
+    ("poisson", |_| Ok(Output::Poisson)),
+    ("poisson-log", |_| Ok(Output::PoissonLog)),
+    ("quantised", |t| {
+        let list = t.need("edges")?;
+        let mut edges: Vec<f64> = Vec::new();
+        for reader in list.list()? {
+            let edge = reader.number(Range::Finite)?;
+            if let Some(last) = edges.last().filter(|last| edge <= **last) {
+                return Err(reader.out_of_range(&format!("greater than {last}"), edge));
+            }
+            edges.push(edge);
+        }
+        Ok(Output::Quantised { edges })
+    }),
+    ("modulus", |_| Ok(Output::Modulus)),
+];
