@@ -87,6 +87,7 @@ impl StateEvolution {
     /// All fixed points at the declared noise.
     ///
     /// ```
+    /// use std::sync::Arc;
     ///     /// use onsager_model::Chain;
     /// use onsager_replica::StateEvolution;
     /// use onsager_scalar::prior::Gaussian;
@@ -320,6 +321,7 @@ pub(crate) fn optimal(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoi
 /// - **Normalisation**: nats per coordinate of the signal.
 ///
 /// ```
+/// use std::sync::Arc;
 /// /// use onsager_model::Chain;
 /// use onsager_replica::information_at;
 /// use onsager_scalar::prior::Gaussian;
