@@ -88,7 +88,7 @@ impl StateEvolution {
     ///
     /// ```
     /// use std::sync::Arc;
-    ///     /// use onsager_model::Chain;
+    /// use onsager_model::Chain;
     /// use onsager_replica::StateEvolution;
     /// use onsager_scalar::prior::Gaussian;
     ///
@@ -322,7 +322,7 @@ pub(crate) fn optimal(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoi
 ///
 /// ```
 /// use std::sync::Arc;
-/// /// use onsager_model::Chain;
+/// use onsager_model::Chain;
 /// use onsager_replica::information_at;
 /// use onsager_scalar::prior::Gaussian;
 ///
