@@ -1,9 +1,10 @@
-use crate::figures::{spiked_fashion, spiked_mmse};
+use crate::figures::{spiked_depth, spiked_fashion, spiked_mmse};
 use crate::{Figure, FigureError};
 
 /// Every figure of the report, in reading order. One line adds an entry.
 pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_mmse::SpikedMmse,
+    &spiked_depth::SpikedDepth,
     &spiked_fashion::SpikedFashion,
 ];
 

@@ -1,5 +1,6 @@
 //! One file for each figure; `common.rs` for what they share.
 
 mod common;
+pub(crate) mod spiked_depth;
 pub(crate) mod spiked_fashion;
 pub(crate) mod spiked_mmse;
