@@ -10,7 +10,7 @@ use crate::drawing::{Axis, Picture, Plot, Rule};
 use crate::{Figure, FigureError, Job, Profile, Row, Table};
 
 /// MMSE against noise at depths 1, 2 and 3, all variables of one size.
-pub struct SpikedDepth;
+pub(crate) struct SpikedDepth;
 
 const ACTIVATIONS: [&str; 3] = ["linear", "sign", "relu"];
 const DEPTHS: [usize; 3] = [1, 2, 3];
@@ -36,16 +36,21 @@ impl Figure for SpikedDepth {
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
-        let count = profile.pick(21, 41, 81);
+        let count = profile.pick(13, 41, 81);
         let mut jobs = Vec::new();
         for case in cases(profile) {
-            let key = format!("{} {} grid={count} {:?}", case.panel, case.series, case.plan);
+            let key = format!(
+                "{} {} grid={count} {:?}",
+                case.panel, case.series, case.plan
+            );
             let (low, high) = range(case.panel);
             let grid = decades(low, high, count);
             jobs.push(Job::new(key, move |_| case.theory(&grid)));
         }
-        for depth in DEPTHS {
-            jobs.push(Job::new(format!("plateau {depth}"), move |_| plateau_row(depth)));
+        for depth in 1..=profile.pick(1, 3, 3) {
+            jobs.push(Job::new(format!("plateau {depth}"), move |_| {
+                plateau_row(depth)
+            }));
         }
         jobs
     }
@@ -68,10 +73,11 @@ impl Figure for SpikedDepth {
         );
         for case in &cases {
             at_rest = case.judge(theory, simulation, at_rest);
-            if let Some(closed) = case.threshold {
-                let end = theory.value(case.panel, &case.named("end"), closed);
+            for row in theory.series(case.panel, &case.named("end")) {
                 let label = format!("{} {}", case.panel, case.series);
-                ends = ends.point(label, end, closed, 1e-8 * closed).control(SHIFT * closed);
+                ends = ends
+                    .point(label, row.y, row.x, 1e-8 * row.x)
+                    .control(SHIFT * row.x);
             }
             if case.panel == "sign" && case.series != series(1) {
                 for row in theory.series(case.panel, &case.series) {
@@ -86,13 +92,17 @@ impl Figure for SpikedDepth {
             "at Δ = 1e8 a message of snr q/Δ < 2e-9 takes less than ρ q/Δ off the error; averages \
              are exact to 1e-9",
         );
-        for depth in DEPTHS {
-            let at = theory.value("plateau", "relu", depth as f64);
+        for row in theory.series("plateau", "relu") {
+            let depth = row.x as usize;
             plateaus = plateaus
-                .point(series(depth), at, plateau(depth), 2e-9)
+                .point(series(depth), row.y, plateau(depth), 2e-9)
                 .control(plateau(depth + 1));
         }
-        let AtRest { means, rested, vanished } = at_rest;
+        let AtRest {
+            means,
+            rested,
+            vanished,
+        } = at_rest;
         vec![
             Agreement::Means(means),
             Agreement::Success(rested),
@@ -105,23 +115,26 @@ impl Figure for SpikedDepth {
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
         let cases = cases(Profile::Paper);
-        ACTIVATIONS.into_iter().fold(Picture::new(3), |picture, name| {
-            let (low, high) = range(name);
-            let mut plot = Plot::new(
-                format!("{name} layers"),
-                Axis::log("noise variance Δ").range(low, high),
-                Axis::linear("MMSE/ρ").range(0.0, 1.05),
-            );
-            let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
-            for (colour, case) in of_panel {
-                plot = case.draw(plot, theory, simulation, colour);
-                if name == "relu" {
-                    let value = plateau(DEPTHS[colour]);
-                    plot = plot.with(Rule::horizontal(value, format!("{value:.3}")).colour(colour));
+        ACTIVATIONS
+            .into_iter()
+            .fold(Picture::new(3), |picture, name| {
+                let (low, high) = range(name);
+                let mut plot = Plot::new(
+                    format!("{name} layers"),
+                    Axis::log("noise variance Δ").range(low, high),
+                    Axis::linear("MMSE/ρ").range(0.0, 1.05),
+                );
+                let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
+                for (colour, case) in of_panel {
+                    plot = case.draw(plot, theory, simulation, colour);
+                    if name == "relu" {
+                        let value = plateau(DEPTHS[colour]);
+                        plot = plot
+                            .with(Rule::horizontal(value, format!("{value:.3}")).colour(colour));
+                    }
                 }
-            }
-            picture.panel(plot)
-        })
+                picture.panel(plot)
+            })
     }
 }
 
@@ -130,7 +143,7 @@ impl Figure for SpikedDepth {
 fn range(name: &str) -> (f64, f64) {
     match name {
         "relu" => (1e-4, 1e2),
-        _ => (2e-2, 1e1),
+        _ => (5e-2, 2e1),
     }
 }
 
@@ -142,27 +155,49 @@ fn cases(profile: Profile) -> Vec<Case> {
     let mut cases = Vec::new();
     for name in ACTIVATIONS {
         for depth in DEPTHS {
+            // The curve of three sign layers costs as much as all others.
+            if (profile, name, depth) == (Profile::Quick, "sign", 3) {
+                continue;
+            }
             let threshold = threshold(name, depth);
-            // Fractions of the threshold; for relu multiples of ρ², where its error changes most.
-            let scale = threshold.unwrap_or(0.25f64.powi(depth as i32));
-            let fractions: &[f64] = match threshold {
-                Some(_) => profile.pick(&[0.1, 1.6], &[0.1, 0.25, 1.5], &[0.1, 0.2, 0.3, 0.4, 0.5, 1.5, 3.0]),
-                None => profile.pick(&[0.1], &[0.1, 0.3], &[0.05, 0.1, 0.2, 0.4]),
-            };
             cases.push(Case {
                 panel: name,
                 series: series(depth),
                 chain: layered(&vec![(1.0, name); depth]),
                 threshold,
-                plan: Some(Plan {
-                    p: profile.pick(400, 600, 2000),
-                    trials: profile.pick([128, 96, 96], [192, 128, 96], [512, 256, 192]),
-                    noises: fractions.iter().map(|x| x * scale).collect(),
-                }),
+                plan: plan(profile, name, depth, threshold),
             });
         }
     }
     cases
+}
+
+/// Deep chains take many iterations and fluctuate more: they have fewer points and trials, the
+/// deepest with a nonlinearity none but in the longest runs.
+fn plan(profile: Profile, name: &str, depth: usize, threshold: Option<f64>) -> Option<Plan> {
+    // Fractions of the threshold; for relu multiples of ρ², near which its error changes most.
+    let scale = threshold.unwrap_or(0.25f64.powi(depth as i32));
+    let (fractions, trials): (&[f64], _) = match (profile, name, depth) {
+        (Profile::Quick, "linear", 1) => (&[0.05, 0.1, 0.2, 3.0], 640),
+        (Profile::Quick, "linear", 2) => (&[0.1, 3.0], 128),
+        (Profile::Quick, "sign", 1) => (&[0.3, 3.0], 128),
+        (Profile::Quick, ..) => return None,
+        (Profile::Standard, "linear", 1) => (&[0.05, 0.1, 0.2, 3.0], 360),
+        (Profile::Standard, "linear", 2) => (&[0.1, 3.0], 480),
+        (Profile::Standard, "linear", _) => (&[0.1, 4.0], 96),
+        (Profile::Standard, "sign", 1) => (&[0.3, 0.35, 3.0], 360),
+        (Profile::Standard, "sign", 2) => (&[0.3, 3.0], 96),
+        (Profile::Standard, "relu", 1) => (&[0.4], 320),
+        (Profile::Standard, "relu", 2) => (&[0.8], 96),
+        (Profile::Standard, ..) => return None,
+        (Profile::Paper, "relu", _) => (&[0.1, 0.2, 0.4, 0.8], 256),
+        (Profile::Paper, ..) => (&[0.1, 0.2, 0.3, 0.4, 0.5, 4.0], 256),
+    };
+    Some(Plan {
+        p: profile.pick(200, 400, 1600),
+        trials,
+        noises: fractions.iter().map(|x| x * scale).collect(),
+    })
 }
 
 /// `M_L` of the recursion `M_l = ρ_l² + κ_l⁴ M_{l-1}`, `M_0 = 1`, solved: `κ = 1` for linear and
@@ -170,7 +205,11 @@ fn cases(profile: Profile) -> Vec<Case> {
 fn threshold(name: &str, depth: usize) -> Option<f64> {
     match name {
         "linear" => Some(1.0 + depth as f64),
-        "sign" => Some(1.0 + (1..=depth).map(|j| FRAC_2_PI.powi(2 * j as i32)).sum::<f64>()),
+        "sign" => Some(
+            1.0 + (1..=depth)
+                .map(|j| FRAC_2_PI.powi(2 * j as i32))
+                .sum::<f64>(),
+        ),
         _ => None,
     }
 }
