@@ -31,8 +31,8 @@ impl Figure for SpikedDepth {
     fn claim(&self) -> &'static str {
         "With L square layers the transition of the spiked Wigner model lies at Δ = 1 + L (linear) \
          or 1 + Σ (2/π)^(2j) over j = 1..L (sign), while relu layers approach a plateau without \
-         one; message passing attains the MMSE at every depth, the frozen states of hidden signs \
-         being never optimal at these widths."
+         one; message passing attains the MMSE, since the frozen states of hidden signs are never \
+         optimal at these widths."
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
