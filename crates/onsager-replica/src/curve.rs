@@ -90,8 +90,10 @@ pub(crate) struct Below {
 /// Noise, in units of `E x²`, of a direct observation that tells discrete values apart with an
 /// error below `exp(-1000)`.
 pub(crate) const RESOLVED: f64 = 1e-4;
-/// Accuracy of the curve in `ln noise`: smaller variations are not told from rounding.
+/// Accuracy of the curve in `ln noise`.
 const FLAT: f64 = 1e-8;
+/// An extremum of the noise that stands out by less may be rounding of the averages (1e-12).
+const PROMINENT: f64 = 1e-10;
 /// Step of the search in `ln snr`: a ratio of 2.
 const GRID: f64 = 0.7;
 /// Noise that a curve spans unless told otherwise.
@@ -374,6 +376,7 @@ impl Stretch<'_> {
             }
             at += 1;
         }
+        let (points, folds) = told_from_rounding(points, folds);
         Ok(Path {
             first: self.first,
             points,
@@ -498,6 +501,53 @@ impl Stretch<'_> {
         }
         Ok(best)
     }
+}
+
+/// Drops the extrema that stand out by less than [`PROMINENT`], least first, and the points that
+/// then run against their branch.
+fn told_from_rounding(points: Vec<Point>, mut folds: Vec<usize>) -> (Vec<Point>, Vec<usize>) {
+    let height = |i: usize| points[i].at.log_noise;
+    let ends = |folds: &[usize]| -> Vec<usize> {
+        let inner = folds.iter().copied();
+        std::iter::once(0)
+            .chain(inner)
+            .chain([points.len() - 1])
+            .collect()
+    };
+    while !folds.is_empty() {
+        let ends = ends(&folds);
+        let drops: Vec<f64> = ends
+            .windows(2)
+            .map(|w| (height(w[1]) - height(w[0])).abs())
+            .collect();
+        let least = (0..drops.len()).min_by(|i, j| drops[*i].total_cmp(&drops[*j]));
+        let Some(i) = least.filter(|i| drops[*i] < PROMINENT) else {
+            break;
+        };
+        // Fold `j` ends stretch `j`; two neighbours cancel, at an end of the path only one is lost.
+        folds.drain(i.saturating_sub(1)..(i + 1).min(folds.len()));
+    }
+    let mut kept: Vec<usize> = vec![0];
+    let mut new_folds = Vec::new();
+    for pair in ends(&folds).windows(2) {
+        let rising = height(pair[1]) > height(pair[0]);
+        let ahead =
+            |i: usize, j: usize| (height(i) < height(j)) == rising && height(i) != height(j);
+        for i in pair[0] + 1..pair[1] {
+            if ahead(kept[kept.len() - 1], i) && ahead(i, pair[1]) {
+                kept.push(i);
+            }
+        }
+        if pair[1] > pair[0] {
+            kept.push(pair[1]);
+        }
+        if folds.contains(&pair[1]) {
+            new_folds.push(kept.len() - 1);
+        }
+    }
+    let mut points: Vec<Option<Point>> = points.into_iter().map(Some).collect();
+    let points = kept.iter().filter_map(|i| points[*i].take()).collect();
+    (points, new_folds)
 }
 
 fn minus(a: &[f64], b: &[f64]) -> Vec<f64> {

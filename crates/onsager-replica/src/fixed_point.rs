@@ -10,7 +10,7 @@ use crate::ReplicaError;
 use crate::chain::{StateEvolution, Stretch};
 use crate::curve::{Below, Curve, RANGE};
 use crate::factor::{Belief, FactorAverage};
-use crate::path::{Point, dot};
+use crate::path::{Point, solve};
 
 /// All fixed points of a model, the one that message passing reaches, and the optimal one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,9 +44,10 @@ pub struct FixedPoint {
     pub perfect: bool,
     /// Every declared variable.
     pub variables: BTreeMap<String, VariableState>,
-    /// The point is exact for a model whose noise differs by this much, relatively.
+    /// The overlap is exact for a model whose noise differs by this much, relatively, as far as
+    /// residuals and the self-checks of the averages tell.
     pub backward_error: f64,
-    /// What that means for the overlap, to first order.
+    /// Error of the overlap at the given noise, to first order.
     pub forward_error: f64,
 }
 
@@ -60,6 +61,9 @@ pub struct VariableState {
     /// Ratio of the message from the side of the data; `None` if infinite.
     pub snr: Option<f64>,
 }
+
+/// Rounding of an average, of the order of a hundred nodes.
+const ROUNDING: f64 = 1e-14;
 
 /// What is known of a variable and the ratio of the message to it; `None` if known exactly.
 pub(crate) type State = Option<(Belief, f64)>;
@@ -164,11 +168,7 @@ impl StateEvolution {
     fn described_point(&self, stretch: Stretch<'_>, point: &Point, noise: f64) -> FixedPoint {
         let signal = point.at.signal();
         let potential = stretch.potential(&point.u, &point.at, noise);
-        let residual = point.at.residual.iter().fold(0.0f64, |m, r| m.max(r.abs()));
-        let averages: f64 = point.at.passages.iter().map(|p| p.error).sum();
-        let backward_error = residual + averages + (point.at.log_noise - noise.ln()).abs();
-        let sensitivity = (dot(&point.linear.overlap, &point.tangent) / point.slope).abs();
-        let forward = sensitivity * backward_error;
+        let (backward_error, forward_error) = self.errors(point, noise);
         let slope = self.observation.snr_slope(signal.overlap, noise);
         let mut states = vec![Some((Belief::default(), 0.0)); stretch.first];
         for (state, v) in states.iter_mut().zip(&self.variables) {
@@ -179,13 +179,41 @@ impl StateEvolution {
         states.extend(known.map(|(p, u)| Some((p.outer, u.exp()))));
         FixedPoint {
             backward_error,
-            forward_error: if forward.is_finite() {
-                forward.min(self.second_moment())
-            } else {
-                self.second_moment()
-            },
+            forward_error,
             ..self.fixed_point(&states, potential, noise, point.linear.is_stable(slope))
         }
+    }
+
+    /// Backward and forward error of a point of the curve.
+    ///
+    /// An average is off by its residual and by the error estimates of the factor itself and of
+    /// the one below it, whose output it reads (no ratio depends on an error it is given more than
+    /// proportionally). Each moves the point along the linearised equations, once with the overlap
+    /// held, which takes another noise, and once with the noise held.
+    fn errors(&self, point: &Point, noise: f64) -> (f64, f64) {
+        let (at, linear) = (&point.at, &point.linear);
+        let own: Vec<f64> = at.passages.iter().map(|p| p.error + ROUNDING).collect();
+        let misses = at.residual.iter().zip(own.windows(2));
+        let misses = misses.map(|(r, e)| r.abs() + e[0] + e[1]);
+        let moved = |held: &[f64], wanted: &[f64], last: f64| -> Option<f64> {
+            let mut rows = linear.rows.clone();
+            rows.push(held.to_vec());
+            let n = rows.len();
+            let transposed = (0..n).map(|j| rows.iter().map(|r| r[j]).collect());
+            let weights = solve(transposed.collect(), wanted.to_vec())?;
+            let all = misses.clone().chain([last]);
+            Some(weights.iter().zip(all).map(|(w, e)| w.abs() * e).sum())
+        };
+        let signal = at.signal();
+        let overlap = own[own.len() - 1] * signal.overlap.min(signal.mmse);
+        let log_noise = (at.log_noise - noise.ln()).abs();
+        // A signal known to the last digit does not show the noise: nothing is to be held.
+        let backward = moved(&linear.overlap, &linear.log_noise, overlap).unwrap_or(0.0);
+        let forward = moved(&linear.log_noise, &linear.overlap, log_noise);
+        (
+            backward + log_noise,
+            (forward.unwrap_or(f64::INFINITY) + overlap).min(self.second_moment()),
+        )
     }
 
     /// Assembles a fixed point from what is known of every variable and the ratio of the message

@@ -34,8 +34,9 @@ pub struct PriorAverage {
 ///
 /// - **Arguments**: precision `a >= 0`, finite.
 /// - **Identities**: `overlap + mmse = ρ`; `∂Ψ/∂a = overlap/2`; `aρ/2 - Ψ` is the information.
-/// - **Accuracy**: relative 1e-12 plus rounding `1e-16 aρ`, for laws whose parts are where
-///   [`Prior::scales`] says; the field `error` measures it.
+/// - **Accuracy**: relative 1e-12, for laws whose parts are where [`Prior::scales`] says and whose
+///   [`Prior::log_likelihood`] does not cancel; the field `error` measures it. The potential, of
+///   order `aρ` itself, is rounded to `1e-16 aρ`.
 /// - **Errors**: a precision outside its range, or averages that are not finite.
 ///
 /// ```
@@ -52,7 +53,13 @@ pub fn prior(law: &dyn Prior, a: f64) -> Result<PriorAverage, AverageError> {
     let mut sum = [0.0; 4];
     for (b, w) in fields(law, a, 1.0) {
         let log = law.log_partition(a, root * b);
-        let w = w * (log - 0.5 * b * b).exp() / (2.0 * PI).sqrt();
+        // ln Z - β²/2 without the difference, which would lose 1e-16 aρ of every average.
+        let density = if a > 0.0 {
+            law.log_likelihood(a, b / root)
+        } else {
+            log - 0.5 * b * b
+        };
+        let w = w * density.exp() / (2.0 * PI).sqrt();
         let m = law.moments(a, root * b);
         for (s, x) in sum.iter_mut().zip([1.0, m.mean * m.mean, m.variance, log]) {
             *s += w * x;
