@@ -1,7 +1,10 @@
 use crate::{Figure, FigureError};
 
 /// Every figure of the report, in reading order. One line adds an entry.
-pub const REGISTRY: &[&dyn Figure] = &[];
+pub const REGISTRY: &[&dyn Figure] = &[
+    &crate::figures::spiked_steps::SpikedSteps,
+    &crate::figures::spiked_escape::SpikedEscape,
+];
 
 /// The figure of this identifier among `registry`.
 pub fn find<'a>(registry: &[&'a dyn Figure], id: &str) -> Result<&'a dyn Figure, FigureError> {

@@ -32,9 +32,11 @@ pub(crate) fn rademacher() -> Arc<dyn Prior> {
 
 /// A chain on a standard Gaussian latent: layers of (aspect, activation), latent first.
 pub(crate) fn layered(layers: &[(f64, &str)]) -> Chain {
-    layers.iter().fold(Chain::new(gaussian()), |chain, (aspect, name)| {
-        chain.layer(*aspect, activation(name))
-    })
+    layers
+        .iter()
+        .fold(Chain::new(gaussian()), |chain, (aspect, name)| {
+            chain.layer(*aspect, activation(name))
+        })
 }
 
 /// A tree at a finite size: theory is evaluated on `tree`, whose ratios are the rounded ones.
@@ -47,7 +49,10 @@ impl Sized {
     /// The tree with `p` components of the signal.
     pub(crate) fn new(tree: &Tree, p: usize) -> Result<Self, FigureError> {
         let sizes = tree.sizes(tree.signal_index(), p);
-        Ok(Self { tree: tree.realised(&sizes)?, sizes })
+        Ok(Self {
+            tree: tree.realised(&sizes)?,
+            sizes,
+        })
     }
 
     /// The size of the signal.
@@ -58,7 +63,12 @@ impl Sized {
     /// One realisation with a teacher of fixed norm and composition; `seed` decides it.
     pub(crate) fn draw(&self, seed: Seed) -> Result<Instance, FigureError> {
         let stream = |purpose: &str| seed.stream("instance", 0, 0, purpose);
-        Ok(Instance::draw(&self.tree, &self.sizes, stream, Teacher::fixed())?)
+        Ok(Instance::draw(
+            &self.tree,
+            &self.sizes,
+            stream,
+            Teacher::fixed(),
+        )?)
     }
 
     /// Message passing on one realisation.

@@ -1,3 +1,5 @@
 //! One file for each figure; `common.rs` for what they share.
 
 mod common;
+pub(crate) mod spiked_escape;
+pub(crate) mod spiked_steps;
