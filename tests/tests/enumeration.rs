@@ -104,7 +104,9 @@ fn extrapolate(points: &[(f64, f64, f64)]) -> (f64, f64) {
 #[test]
 fn theory_is_the_limit_of_exact_sums() {
     let noise = 0.4;
-    let tree = Chain::new(Arc::new(Rademacher)).spiked_wigner(noise).expect("a valid model");
+    let tree = Chain::new(Arc::new(Rademacher))
+        .spiked_wigner(noise)
+        .expect("a valid model");
     let theory = StateEvolution::new(&tree)
         .and_then(|chain| chain.predict())
         .expect("a prediction")
@@ -128,7 +130,11 @@ fn theory_is_the_limit_of_exact_sums() {
         overlap.push((inverse, m, e));
     }
     let expected = [
-        ("information", &information, theory.mutual_information.expect("finite information")),
+        (
+            "information",
+            &information,
+            theory.mutual_information.expect("finite information"),
+        ),
         ("squared overlap", &overlap, theory.overlap.powi(2)),
     ];
     for (name, points, theory) in expected {
@@ -142,8 +148,13 @@ fn theory_is_the_limit_of_exact_sums() {
             "{name}: exact {value} ± {error}, theory {theory}, sizes {points:?}, seed {seed}"
         );
         // The bound is tight enough to exclude the theory at a noise 25 percent away.
-        let far = Chain::new(Arc::new(Rademacher)).spiked_wigner(1.25 * noise).expect("valid");
-        let far = StateEvolution::new(&far).and_then(|c| c.predict()).expect("valid").optimal;
+        let far = Chain::new(Arc::new(Rademacher))
+            .spiked_wigner(1.25 * noise)
+            .expect("valid");
+        let far = StateEvolution::new(&far)
+            .and_then(|c| c.predict())
+            .expect("valid")
+            .optimal;
         let far = if name == "information" {
             far.mutual_information.expect("finite information")
         } else {

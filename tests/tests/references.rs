@@ -25,7 +25,11 @@ fn errors_of_layered_priors_match_plain_iteration() {
         .filter(|line| !line.starts_with('#') && !line.starts_with("layers"))
         .map(|line| line.split(',').collect())
         .collect();
-    assert!(rows.len() >= 18, "the table is incomplete: {} rows", rows.len());
+    assert!(
+        rows.len() >= 18,
+        "the table is incomplete: {} rows",
+        rows.len()
+    );
     for row in rows {
         let number = |text: &str| text.parse::<f64>().expect("a number");
         let mut chain = Chain::new(Arc::new(Gaussian::standard()));

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use common::{draw, layer, problem};
 use nalgebra::DMatrix;
 use onsager_amp::{
-    AmpError, Damping, Diagonal, Posterior, Problem, Settings, Start, Stop, infer, infer_observed,
-    spectral,
+    AmpError, Damping, Diagonal, Posterior, Problem, Schedule, Settings, Start, Step, Stop, infer,
+    infer_observed, spectral,
 };
 use onsager_model::{Chain, Instance, Tree};
 use onsager_operators::{Dense, Symmetric};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher};
+use proptest::prelude::*;
 
 fn sign_tree(noise: f64) -> Tree {
     layer(2.0, PiecewiseLinear::sign())
@@ -258,6 +259,17 @@ fn wrong_input_is_refused() {
         "step must be in (0, 1], got 0"
     );
 
+    let beyond = Step {
+        factor: 3,
+        targets: vec![1],
+    };
+    let error = Schedule::new(&tree, vec![beyond]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("target of a schedule step must be below")
+    );
+
     let relu = layer(2.0, PiecewiseLinear::relu())
         .spiked_wigner(0.5)
         .unwrap();
@@ -329,4 +341,43 @@ fn a_binary_layer_below_sign_is_recovered_and_kept() {
         found.overlap
     );
     assert!(found.variable("z").unwrap().overlap.unwrap() > 0.99);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_declaration_gives_finite_numbers_or_an_error(
+        ln_aspect in -1.5..1.5f64,
+        ln_noise in -9.0..4.0f64,
+        phi in 0..3usize,
+        start in 0..4usize,
+        depth in 0..3usize,
+        wigner: bool,
+        p in 1..40usize,
+        seed: u64,
+    ) {
+        let phi = [PiecewiseLinear::linear(), PiecewiseLinear::sign(), PiecewiseLinear::relu()][phi].clone();
+        let mut chain = Chain::new(Arc::new(Gaussian::standard()));
+        for _ in 0..depth {
+            chain = chain.layer(ln_aspect.exp(), Arc::new(phi.clone()));
+        }
+        let noise = ln_noise.exp();
+        let tree = if wigner { chain.spiked_wigner(noise) } else { chain.denoising(noise) };
+        let start = [
+            Start::Uninformed,
+            Start::Spectral,
+            Start::Informed,
+            Start::SideInformation { snr: 1.0 / noise },
+        ][start].clone();
+        let settings = Settings { start, max_iterations: 100, ..Settings::default() };
+        if let Ok(found) = infer(&problem(&tree.unwrap(), p, seed), &settings) {
+            for v in &found.variables {
+                prop_assert!(v.mean.iter().all(|x| x.is_finite()), "{:?}", found.stop);
+                prop_assert!(v.variance.iter().all(|c| *c >= 0.0 && c.is_finite()));
+            }
+            prop_assert!(found.evidence.is_none_or(f64::is_finite));
+            prop_assert!(found.nishimori_gap.is_finite() && found.residual >= 0.0);
+        }
+    }
 }

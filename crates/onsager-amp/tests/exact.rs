@@ -211,6 +211,54 @@ fn claimed_error_is_true_error() {
 }
 
 #[test]
+fn damping_does_not_make_the_trivial_point_attractive() {
+    // Δ_c = 1 + 8/π² = 1.81. A memory of the last iterate alone would turn the growth by Δ_c/Δ a
+    // sweep into 0.4 Δ_c/Δ < 1.
+    let tree = layer(2.0, PiecewiseLinear::sign())
+        .spiked_wigner(1.0)
+        .unwrap();
+    for seed in 0..3 {
+        let settings = Settings {
+            damping: Damping::Fixed(0.4),
+            max_iterations: 1000,
+            ..Settings::default()
+        };
+        let found = infer(&problem(&tree, 600, seed), &settings).unwrap();
+        assert_eq!(
+            (found.stop, found.trivial),
+            (Stop::Converged, false),
+            "seed {seed}"
+        );
+        let plain = infer(&problem(&tree, 600, seed), &Settings::default()).unwrap();
+        let difference = (found.overlap.unwrap() - plain.overlap.unwrap()).abs();
+        assert!(difference < 1e-3, "seed {seed}: {difference}");
+    }
+}
+
+#[test]
+fn variances_of_components_average_to_the_shared_one() {
+    let tree = layer(2.0, PiecewiseLinear::sign())
+        .spiked_wigner(0.3)
+        .unwrap();
+    let distance = |p: usize| {
+        let problem = problem(&tree, p, 1);
+        let run = |variances| {
+            let settings = Settings {
+                variances,
+                start: Start::Informed,
+                ..Settings::default()
+            };
+            infer(&problem, &settings).unwrap().estimate
+        };
+        let (shared, each) = (run(Variances::Shared), run(Variances::PerComponent));
+        assert_ne!(shared, each);
+        (shared - each).norm_squared() / p as f64
+    };
+    // V_i fluctuates by O(1/√k) between components: a mean squared difference of O(1/k).
+    assert!(distance(800) < 10.0 / 400.0);
+}
+
+#[test]
 fn plain_and_damped_message_passing_rest_at_the_same_point() {
     let tree = layer(2.0, PiecewiseLinear::sign())
         .spiked_wigner(0.4)

@@ -34,7 +34,8 @@ pub(crate) struct Corrected {
 
 /// Residuals are logarithms of ratios computed to about 1e-12; below this the point is exact.
 const EXACT: f64 = 1e-12;
-/// Where rounding in the averages stalls Newton's method, this is still accepted.
+/// Where rounding in the averages stalls Newton's method, this is still accepted, or else what the
+/// averages themselves claim.
 const ACCEPTED: f64 = 1e-9;
 
 impl Constraint<'_> {
@@ -72,7 +73,8 @@ pub(crate) fn correct(
         if !size.is_finite() {
             return Ok(None);
         }
-        if size < EXACT || (size < ACCEPTED && size > 0.3 * last) {
+        let rounding = at.passages.iter().map(|p| p.error).fold(ACCEPTED, f64::max);
+        if size < EXACT || (size < rounding && size > 0.3 * last) {
             return Ok(Some(Corrected { u, at }));
         }
         if size > 0.1 * last {
@@ -137,9 +139,9 @@ pub(crate) fn follow(
 ) -> Result<Vec<Point>, ReplicaError> {
     /// Longest step, in units of `ln snr`: no branch of the scalar channels is narrower than it
     /// is wide in its own logarithmic coordinates.
-    const LONGEST: f64 = 1.0;
+    const LONGEST: f64 = 2.0;
     /// Distance between prediction and correction that is aimed at.
-    const AIM: f64 = 0.01;
+    const AIM: f64 = 0.02;
     const SHORTEST: f64 = 1e-7;
     /// More than any path needs at [`LONGEST`] over the whole range of snr in every coordinate.
     const POINTS: usize = 5_000;

@@ -114,3 +114,25 @@ fn prior_means_are_a_fixed_point_of_centred_signals_only() {
     );
     close(run.steps[200].mmse, predict(&relu).algorithmic.mmse, 1e-9);
 }
+
+#[test]
+fn a_given_spike_that_is_typical_is_a_gaussian_one() {
+    use onsager_replica::spectral::lamp_given;
+    let eigenvalues = [0.0, 0.3, 1.0, 4.0, 4.7];
+    let weights = eigenvalues.map(|t: f64| t / 5.0);
+    let mean = |f: &dyn Fn(f64) -> f64| eigenvalues.iter().map(|t| f(*t)).sum::<f64>() / 5.0;
+    let (rho, threshold) = (mean(&|t| t), mean(&|t| t * t));
+    for tau in [0.1, 1.0, 20.0] {
+        let noise = mean(&|t| t * t / (1.0 + t * tau));
+        let found = lamp_given(&eigenvalues, &weights, noise).unwrap();
+        close(found.outlier, 1.0, 1e-11);
+        close(found.cos_squared, noise * tau / rho, 1e-11);
+    }
+    for noise in [1.001 * threshold, 10.0 * threshold] {
+        let found = lamp_given(&eigenvalues, &weights, noise).unwrap();
+        assert_eq!(found.cos_squared, 0.0);
+    }
+    assert!(lamp_given(&eigenvalues, &weights[1..], 1.0).is_err());
+    assert!(lamp_given(&[0.0, 1.0], &[1.0, 0.0], 1.0).is_err());
+    assert!(lamp_given(&[1.0], &[1.0], 0.0).is_err());
+}

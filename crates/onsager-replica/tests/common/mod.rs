@@ -1,4 +1,5 @@
-//! Models that the tests share.
+//! Models that the tests share; no test uses all of them.
+#![allow(dead_code)]
 
 use std::sync::Arc;
 
@@ -28,12 +29,10 @@ pub(crate) fn predict(tree: &Tree) -> Prediction {
     StateEvolution::new(tree).unwrap().predict().unwrap()
 }
 
-#[allow(dead_code)]
 pub(crate) fn wigner(prior: impl Prior + 'static, layers: &[(&str, f64)], noise: f64) -> Tree {
     chain(prior, layers).spiked_wigner(noise).unwrap()
 }
 
-#[allow(dead_code)]
 pub(crate) fn close(a: f64, b: f64, tolerance: f64) {
     assert!(
         (a - b).abs() <= tolerance,

@@ -471,7 +471,11 @@ fn describe(
         .zip(sizes)
         .filter(|(v, _)| !v.is_field);
     let sizes: Vec<String> = declared.map(|(v, n)| format!("{} {n}", v.name)).collect();
-    let (n, seed) = (report.mse.trials.len(), arguments.seed);
+    let seed = arguments.seed;
+    let trials = match report.mse.trials.len() {
+        1 => "1 trial".to_string(),
+        n => format!("{n} trials"),
+    };
     let algorithm = match arguments.algorithm {
         Algorithm::Amp => "amp",
         Algorithm::Pca => "pca",
@@ -501,7 +505,10 @@ fn describe(
     }
     if let Some(predicted) = &report.prediction {
         let mut add = |name: &str, x: f64| rows.push(vec![name.to_string(), output::number(x)]);
-        predicted.mse.into_iter().for_each(|x| add("predicted mse", x));
+        predicted
+            .mse
+            .into_iter()
+            .for_each(|x| add("predicted mse", x));
         add("predicted mmse", predicted.mmse);
     }
     let s = &report.status;
@@ -516,7 +523,7 @@ fn describe(
     .map(|(count, name)| format!("{count} {name}"))
     .collect();
     format!(
-        "{title}: {algorithm}, {n} trials, {}, seed {seed}\n{}\n{}; {} products, {:.1} MiB",
+        "{title}: {algorithm}, {trials}, {}, seed {seed}\n{}\n{}; {} products, {:.1} MiB",
         sizes.join(", "),
         output::table(&["", "mean", "standard error", "median"], &rows),
         counts.join(", "),
