@@ -1,9 +1,11 @@
-use crate::figures::{spiked_depth, spiked_fashion, spiked_mmse};
+use crate::figures::{spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_steps};
 use crate::{Figure, FigureError};
 
 /// Every figure of the report, in reading order. One line adds an entry.
 pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_mmse::SpikedMmse,
+    &spiked_steps::SpikedSteps,
+    &spiked_escape::SpikedEscape,
     &spiked_depth::SpikedDepth,
     &spiked_fashion::SpikedFashion,
 ];

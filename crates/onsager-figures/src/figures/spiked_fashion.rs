@@ -26,9 +26,7 @@ const ITEMS: [(&str, usize); 2] = [("coat", 2209), ("shoe", 6209)];
 /// Noises of the recovered images.
 const SHOWN: [f64; 5] = [0.01, 0.1, 1.0, 2.0, 10.0];
 /// Noises of the error curve, those below the threshold of the principal component first.
-const NOISES: [f64; 12] = [
-    0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5,
-];
+const NOISES: [f64; 12] = [0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5];
 /// Means of the principal component are judged up to here: within `3 p^(-1/3)` of its threshold at
 /// 1 (0.33 at `p = 784`, 0.52 at `p = 196`) finite size rules.
 const LARGEST_JUDGED_PCA: f64 = 0.4;
@@ -84,12 +82,18 @@ impl Figure for SpikedFashion {
         for (level, noise) in (0..BLOCKS.len()).flat_map(|l| NOISES.map(|noise| (l, noise))) {
             let count = images(profile, level);
             let key = format!("error p={} noise={noise} images={count}", size(level));
-            jobs.push(Job::new(key, move |context| errors(context, level, noise, count)));
-        }
-        for (item, noise) in ITEMS.into_iter().flat_map(|i| SHOWN.map(|noise| (i, noise))) {
-            jobs.push(Job::new(format!("{} noise={noise}", item.0), move |context| {
-                recovered(context, item, noise)
+            jobs.push(Job::new(key, move |context| {
+                errors(context, level, noise, count)
             }));
+        }
+        for (item, noise) in ITEMS
+            .into_iter()
+            .flat_map(|i| SHOWN.map(|noise| (i, noise)))
+        {
+            jobs.push(Job::new(
+                format!("{} noise={noise}", item.0),
+                move |context| recovered(context, item, noise),
+            ));
         }
         jobs
     }
@@ -117,12 +121,8 @@ impl Figure for SpikedFashion {
                     .at(SUCCESS, name, noise)
                     .map_or((0.0, 0), |row| (row.y, row.trials));
                 let count = (fraction * trials as f64).round() as u64;
-                success = success.point(
-                    format!("noise {noise}"),
-                    count,
-                    trials,
-                    Claim::AtLeast(0.9),
-                );
+                success =
+                    success.point(format!("noise {noise}"), count, trials, Claim::AtLeast(0.9));
             }
             success
         };
@@ -170,13 +170,11 @@ impl Figure for SpikedFashion {
         for (method, colour, marker) in [(PCA, 1, Marker::Square), (LAMP, 0, Marker::Disc)] {
             let mut line = theory.curve(ERROR, method);
             line.sort_by(|a, b| a.0.total_cmp(&b.0));
-            plot = plot
-                .with(Line::new(method, line).colour(colour))
-                .with(
-                    Points::new(method, simulation.points(ERROR, method))
-                        .colour(colour)
-                        .marker(marker),
-                );
+            plot = plot.with(Line::new(method, line).colour(colour)).with(
+                Points::new(method, simulation.points(ERROR, method))
+                    .colour(colour)
+                    .marker(marker),
+            );
         }
         plot = plot.with(
             Line::new("LAMP, Gaussian spikes", theory.curve(ERROR, TYPICAL))
@@ -358,7 +356,12 @@ fn overlaps(level: usize, count: usize) -> Result<Vec<Row>, FigureError> {
             rows.push(Row::theory(OVERLAP, &name, noise, overlap));
             if largest {
                 let shifted = average(method, 1.05 * noise)?[0];
-                rows.push(Row::theory(OVERLAP, format!("{name} shifted"), noise, shifted));
+                rows.push(Row::theory(
+                    OVERLAP,
+                    format!("{name} shifted"),
+                    noise,
+                    shifted,
+                ));
                 rows.push(Row::theory(ERROR, method, noise, error));
                 rows.push(Row::theory(NORMALISED, method, noise, normalised));
             }
@@ -367,9 +370,19 @@ fn overlaps(level: usize, count: usize) -> Result<Vec<Row>, FigureError> {
     if largest {
         for noise in NOISES {
             // A Gaussian spike has its variance along every eigenvector.
-            let typical: Vec<f64> = level_data.eigen.values.iter().map(|t| t / PIXELS as f64).collect();
+            let typical: Vec<f64> = level_data
+                .eigen
+                .values
+                .iter()
+                .map(|t| t / PIXELS as f64)
+                .collect();
             let overlap = level_data.predicted(LAMP, &typical, noise)?;
-            rows.push(Row::theory(ERROR, TYPICAL, noise, optimal_error(1.0, overlap)));
+            rows.push(Row::theory(
+                ERROR,
+                TYPICAL,
+                noise,
+                optimal_error(1.0, overlap),
+            ));
         }
     }
     Ok(rows)
@@ -429,18 +442,30 @@ fn errors(
             standard_error: Sample::of(difference).standard_error,
             ..Sample::of(values)
         };
-        rows.push(Row::measured(OVERLAP, series(method, level), noise, sample(overlap)));
+        rows.push(Row::measured(
+            OVERLAP,
+            series(method, level),
+            noise,
+            sample(overlap),
+        ));
         if level + 1 == BLOCKS.len() {
             let errors: Vec<_> = overlap.iter().map(|c| optimal_error(1.0, *c)).collect();
             rows.push(Row::measured(ERROR, method, noise, sample(&errors)));
             let errors: Vec<_> = overlap.iter().map(|c| normalised_error(1.0, *c)).collect();
-            rows.push(Row::measured(NORMALISED, method, noise, Sample::of(&errors)));
+            rows.push(Row::measured(
+                NORMALISED,
+                method,
+                noise,
+                Sample::of(&errors),
+            ));
         }
     }
     if level + 1 == BLOCKS.len() {
         let fraction = |name: &str, holds: &dyn Fn(f64, f64) -> bool| {
             let both = overlaps[0].iter().zip(&overlaps[1]);
-            let hits: Vec<f64> = both.map(|(a, b)| f64::from(u8::from(holds(*a, *b)))).collect();
+            let hits: Vec<f64> = both
+                .map(|(a, b)| f64::from(u8::from(holds(*a, *b))))
+                .collect();
             Row::measured(SUCCESS, name, noise, Sample::of(&hits))
         };
         rows.push(fraction(CLOSER, &|pca, lamp| lamp > pca));
