@@ -69,10 +69,11 @@ impl Figure for DenoisingFigure {
         let mut jobs = Vec::new();
         for prior in PRIORS {
             for snr in JUDGED {
-                for (p, count) in ladder(size(profile)).into_iter().zip(counts) {
+                let sizes = ladder(size(profile)).into_iter().zip(counts);
+                for (level, (p, count)) in sizes.enumerate() {
                     let key = format!("{} snr={snr} p={p} trials={count}", prior.0);
                     jobs.push(Job::new(key, move |context| {
-                        simulate(context, prior, snr, p, count)
+                        simulate(context, prior, snr, level, p, count)
                     }));
                 }
             }
@@ -105,13 +106,11 @@ impl Figure for DenoisingFigure {
                     )
                     .control(mmse(&format!("{name}: mmse shifted")));
             }
-            information = add(information, theory, simulation, INFORMATION, INFORMATION, name);
-            error = add(error, theory, simulation, MMSE, MMSE, name);
-            claimed = add(claimed, theory, simulation, MMSE, CLAIMED, name);
+            information = add(information, theory, simulation, INFORMATION, name);
+            error = add(error, theory, simulation, MMSE, name);
+            claimed = add(claimed, theory, simulation, CLAIMED, name);
             for snr in JUDGED {
-                let row = names(name, simulation).and_then(|names| {
-                    simulation.at(CONVERGED, &names[2], snr)
-                });
+                let row = simulation.at(CONVERGED, &at_sizes(name)[2], snr);
                 let (fraction, trials) = row.map_or((0.0, 0), |row| (row.y, row.trials));
                 converged = converged.point(
                     format!("{name}, snr {snr}"),
@@ -144,11 +143,9 @@ impl Figure for DenoisingFigure {
                 let mut plot = Plot::new(title, snr, Axis::linear(what));
                 for (i, (name, _)) in priors.iter().enumerate() {
                     plot = plot.with(Line::new(*name, theory.curve(panel, name)).colour(i));
-                    if let Some(names) = names(name, simulation) {
-                        let marker = [Marker::Disc, Marker::Square, Marker::Diamond][i % 3];
-                        let points = Points::new(*name, simulation.points(panel, &names[2]));
-                        plot = plot.with(points.colour(i).marker(marker));
-                    }
+                    let marker = [Marker::Disc, Marker::Square, Marker::Diamond][i % 3];
+                    let points = simulation.points(panel, &at_sizes(name)[2]);
+                    plot = plot.with(Points::new(*name, points).colour(i).marker(marker));
                 }
                 picture = picture.panel(plot);
             }
@@ -163,28 +160,149 @@ const MMSE: &str = "error";
 const CLAIMED: &str = "claimed error";
 const CONVERGED: &str = "converged";
 const SLOPE: &str = "slope";
+const SIZES: &str = "sizes";
 
-/// Three pairwise multiples of 6, so that all aspects are exact.
+/// A multiple of 24, so that all aspects are exact at all three sizes.
 fn size(profile: Profile) -> usize {
     profile.pick(240, 480, 1920)
 }
 
-fn series(name: &str, p: usize) -> String {
-    format!("{name} p={p}")
-}
-
-/// Series of the three sizes in the simulation, the largest last.
-fn names(prior: &str, simulation: &Table) -> Option<[String; 3]> {
-    let largest = Profile::Paper;
-    [Profile::Quick, Profile::Standard, largest]
-        .map(|profile| ladder(size(profile)).map(|p| series(prior, p)))
-        .into_iter()
-        .find(|names| {
-            let known = simulation.names(INFORMATION);
-            names.iter().all(|name| known.contains(&name.as_str()))
-        })
+/// Name of a prior at the three sizes.
+fn at_sizes(prior: &str) -> [String; 3] {
+    ["n/4", "n/2", "n"].map(|size| format!("{prior}, {size}"))
 }
 
 fn tree((_, layers): Prior, noise: f64) -> Result<Tree, ModelError> {
     layered(layers).denoising(noise)
+}
+
+/// Adds the judged points of one prior.
+fn add(means: Means, theory: &Table, simulation: &Table, panel: &str, prior: &str) -> Means {
+    let names = at_sizes(prior);
+    let names = [0, 1, 2].map(|i| names[i].as_str());
+    let size = |i: f64| theory.at(SIZES, "p", i).map_or(f64::NAN, |row| row.y);
+    let series = MeanSeries {
+        panel,
+        sizes: [0.0, 1.0, 2.0].map(size),
+        theory: names,
+        simulation: names,
+        shifted: &format!("{prior}, shifted"),
+    };
+    means.series(theory, simulation, series, |_| true)
+}
+
+/// Curves of one prior, its values at the three sizes, and both sides of the I-MMSE identity.
+fn theory(prior: Prior, n: usize, points: usize) -> Result<Vec<Row>, FigureError> {
+    let name = prior.0;
+    // The ends of the curves with room for differences and shifted controls.
+    let range = (0.5 / RANGE.1, 2.0 / RANGE.0);
+    let mut rows = Vec::new();
+    let asymptotic = Evolution::new(&tree(prior, 1.0)?, range)?;
+    for i in 0..points {
+        let snr = RANGE.0 * (RANGE.1 / RANGE.0).powf(i as f64 / (points - 1) as f64);
+        let at = asymptotic.at(snr)?;
+        rows.push(Row::theory(INFORMATION, name, snr, at.information));
+        rows.push(Row::theory(MMSE, name, snr, at.error));
+    }
+    for snr in JUDGED {
+        let mut slope = 0.0;
+        for (i, weight) in WEIGHTS.iter().enumerate() {
+            let step = STEP * (i + 1) as f64;
+            let ahead = asymptotic.at(snr * (1.0 + step))?.information;
+            let behind = asymptotic.at(snr * (1.0 - step))?.information;
+            slope += weight * (ahead - behind) / (STEP * snr);
+        }
+        let mmse = |snr| Ok::<_, FigureError>(asymptotic.at(snr)?.error * asymptotic.rho);
+        rows.push(Row::theory(SLOPE, format!("{name}: slope"), snr, slope));
+        rows.push(Row::theory(SLOPE, format!("{name}: mmse"), snr, mmse(snr)?));
+        let shifted = mmse(snr / 1.05)?;
+        rows.push(Row::theory(SLOPE, format!("{name}: mmse shifted"), snr, shifted));
+    }
+    for ((level, p), series) in ladder(n).into_iter().enumerate().zip(at_sizes(name)) {
+        rows.push(Row::theory(SIZES, "p", level as f64, p as f64));
+        let sized = Evolution::new(&Sized::new(&tree(prior, 1.0)?, p)?.tree, range)?;
+        for snr in JUDGED {
+            let at = sized.at(snr)?;
+            rows.push(Row::theory(INFORMATION, &series, snr, at.information));
+            rows.push(Row::theory(MMSE, &series, snr, at.error));
+            rows.push(Row::theory(CLAIMED, &series, snr, at.error));
+            if p == n {
+                let at = sized.at(snr / 1.05)?;
+                let series = format!("{name}, shifted");
+                rows.push(Row::theory(INFORMATION, &series, snr, at.information));
+                rows.push(Row::theory(MMSE, &series, snr, at.error));
+                rows.push(Row::theory(CLAIMED, &series, snr, at.error));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// All fixed points of a denoising problem at every noise.
+struct Evolution {
+    chain: StateEvolution,
+    curve: Curve,
+    rho: f64,
+}
+
+/// What theory says at one noise; the error is relative to `ρ`.
+struct Predicted {
+    information: f64,
+    error: f64,
+}
+
+impl Evolution {
+    fn new(tree: &Tree, range: (f64, f64)) -> Result<Self, FigureError> {
+        let chain = StateEvolution::new(tree)?;
+        let curve = chain.curve(Some(range))?;
+        let rho = tree.signal().second_moment;
+        Ok(Self { chain, curve, rho })
+    }
+
+    fn at(&self, snr: f64) -> Result<Predicted, FigureError> {
+        let optimal: FixedPoint = self.chain.predict_on(&self.curve, 1.0 / snr)?.optimal;
+        Ok(Predicted {
+            information: optimal.mutual_information.unwrap_or(f64::NAN),
+            error: optimal.mmse / self.rho,
+        })
+    }
+}
+
+/// Message passing on independent instances.
+fn simulate(
+    context: &Context,
+    prior: Prior,
+    snr: f64,
+    level: usize,
+    p: usize,
+    count: usize,
+) -> Result<Vec<Row>, FigureError> {
+    let sized = Sized::new(&tree(prior, 1.0 / snr)?, p)?;
+    let signal = sized.tree.signal_index();
+    let observation = sized.tree.factors().len() - 1;
+    let rho = sized.tree.signal().second_moment;
+    let runs = trials(context, count, |seed| {
+        let instance = sized.draw(seed)?;
+        let settings = Settings {
+            tolerance: 1e-10,
+            seed,
+            ..Settings::default()
+        };
+        let run = sized.infer(&instance, &settings)?;
+        // ln P(y|x)/P(y) in units of p: the evidence is relative to noise without signal.
+        let (x, y) = (instance.truth(signal), instance.data(observation));
+        let pairs = x.unwrap_or_default().iter().zip(y.unwrap_or_default());
+        let likelihood: f64 = pairs.map(|(x, y)| snr * x * (y - 0.5 * x)).sum();
+        let information = likelihood / p as f64 - run.evidence.unwrap_or(f64::NAN);
+        let converged = f64::from(u8::from(run.stop == Stop::Converged));
+        let error = run.mse.unwrap_or(f64::NAN) / rho;
+        Ok([information, error, run.claimed_mse / rho, converged])
+    })?;
+    let series = &at_sizes(prior.0)[level];
+    let measured = |(i, panel): (usize, &str)| {
+        let values: Vec<f64> = runs.iter().map(|run| run[i]).collect();
+        Row::measured(panel, series, snr, Sample::of(&values))
+    };
+    let panels = [INFORMATION, MMSE, CLAIMED, CONVERGED];
+    Ok(panels.into_iter().enumerate().map(measured).collect())
 }

@@ -1,4 +1,5 @@
 //! One file for each figure; `common.rs` for what they share.
 
 mod common;
+pub(crate) mod denoising;
 pub(crate) mod spiked_fashion;

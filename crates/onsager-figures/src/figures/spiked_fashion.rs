@@ -27,7 +27,7 @@ const ITEMS: [(&str, usize); 2] = [("coat", 2209), ("shoe", 6209)];
 const SHOWN: [f64; 5] = [0.01, 0.1, 1.0, 2.0, 10.0];
 /// Noises of the error curve, those below the threshold of the principal component first.
 const NOISES: [f64; 12] = [
-    0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5,
+    0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.3, 1.6, 2.0, 2.5,
 ];
 /// Means of the principal component are judged up to here: within `3 p^(-1/3)` of its threshold at
 /// 1 (0.33 at `p = 784`, 0.52 at `p = 196`) finite size rules.
@@ -62,9 +62,8 @@ impl Figure for SpikedFashion {
     fn theory(&self, profile: Profile) -> Vec<Job> {
         let mut jobs: Vec<_> = (0..BLOCKS.len())
             .map(|level| {
-                let count = images(profile, level);
-                let key = format!("overlap p={} images={count}", size(level));
-                Job::new(key, move |_| overlaps(level, count))
+                let key = format!("overlap p={} {profile}", size(level));
+                Job::new(key, move |_| overlaps(level, profile))
             })
             .collect();
         jobs.push(Job::new("images", |_| {
@@ -82,7 +81,7 @@ impl Figure for SpikedFashion {
     fn simulation(&self, profile: Profile) -> Vec<Job> {
         let mut jobs = Vec::new();
         for (level, noise) in (0..BLOCKS.len()).flat_map(|l| NOISES.map(|noise| (l, noise))) {
-            let count = images(profile, level);
+            let count = draws(profile, level, noise);
             let key = format!("error p={} noise={noise} images={count}", size(level));
             jobs.push(Job::new(key, move |context| errors(context, level, noise, count)));
         }
@@ -215,8 +214,13 @@ fn size(level: usize) -> usize {
 }
 
 /// Images whose errors are averaged, one noise draw each; smaller sizes cost less.
-fn images(profile: Profile, level: usize) -> usize {
-    profile.pick([96, 64, 32], [256, 160, 80], [1000, 1000, 1000])[level]
+fn draws(profile: Profile, level: usize, noise: f64) -> usize {
+    let counts = if noise <= LARGEST_JUDGED_PCA {
+        profile.pick([96, 80, 64], [256, 192, 128], [1000; 3])
+    } else {
+        profile.pick([32, 24, 16], [64, 48, 32], [1000; 3])
+    };
+    counts[level]
 }
 
 /// What all points share: it depends on nothing but the packaged file.
@@ -334,15 +338,16 @@ fn pixels(name: &str, values: &[f64]) -> Vec<Row> {
 }
 
 /// Theory of both methods, averaged over the images of the simulation.
-fn overlaps(level: usize, count: usize) -> Result<Vec<Row>, FigureError> {
+fn overlaps(level: usize, profile: Profile) -> Result<Vec<Row>, FigureError> {
     let (images, level_data) = (&data()?.images, &data()?.levels[level]);
     let mut rows = Vec::new();
-    let weights = (0..count)
+    let most = NOISES.map(|noise| draws(profile, level, noise));
+    let weights = (0..most.into_iter().max().unwrap_or(0))
         .map(|number| Ok(level_data.weights(&spike(images, number, level)?)))
         .collect::<Result<Vec<_>, FigureError>>()?;
-    let average = |method: &str, noise: f64| {
+    let average = |method: &str, count: usize, noise: f64| {
         let mut sums = [0.0; 3];
-        for weights in &weights {
+        for weights in &weights[..count] {
             let overlap = level_data.predicted(method, weights, noise)?;
             sums[0] += overlap;
             sums[1] += optimal_error(1.0, overlap);
@@ -354,10 +359,11 @@ fn overlaps(level: usize, count: usize) -> Result<Vec<Row>, FigureError> {
     for method in [PCA, LAMP] {
         let name = series(method, level);
         for noise in NOISES {
-            let [overlap, error, normalised] = average(method, noise)?;
+            let count = draws(profile, level, noise);
+            let [overlap, error, normalised] = average(method, count, noise)?;
             rows.push(Row::theory(OVERLAP, &name, noise, overlap));
             if largest {
-                let shifted = average(method, 1.05 * noise)?[0];
+                let shifted = average(method, count, 1.05 * noise)?[0];
                 rows.push(Row::theory(OVERLAP, format!("{name} shifted"), noise, shifted));
                 rows.push(Row::theory(ERROR, method, noise, error));
                 rows.push(Row::theory(NORMALISED, method, noise, normalised));
