@@ -2,6 +2,7 @@ use crate::{Figure, FigureError};
 
 /// Every figure of the report, in reading order. One line adds an entry.
 pub const REGISTRY: &[&dyn Figure] = &[
+    &crate::figures::spiked_potential::SpikedPotential,
     &crate::figures::denoising::DenoisingFigure,
     &crate::figures::spiked_fashion::SpikedFashion,
 ];

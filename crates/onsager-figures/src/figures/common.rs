@@ -9,6 +9,7 @@ use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{Gaussian, Rademacher};
 use onsager_scalar::{Activation, Prior};
 
+use crate::agreement::Sample;
 use crate::{Context, FigureError};
 
 /// The activations of the talk by name: `linear`, `sign`, `relu`.
@@ -83,6 +84,43 @@ pub(crate) fn trials<T>(
             trial(Seed(context.seed(t as u64, "trial")))
         })
         .collect()
+}
+
+/// The mean of `values` without the part that `controls` explain, numbers of the same trials whose
+/// expectation is known to be zero.
+///
+/// Linear regression on the controls: its coefficients are estimated from the same trials, which
+/// biases the mean by less than its standard error over their number.
+pub(crate) fn controlled(values: &[f64], controls: &[Vec<f64>]) -> Sample {
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    let covariance = |a: &[f64], b: &[f64]| {
+        let (ma, mb) = (mean(a), mean(b));
+        a.iter().zip(b).map(|(a, b)| (a - ma) * (b - mb)).sum::<f64>()
+    };
+    let remove = |from: &mut [f64], control: &[f64]| {
+        let slope = covariance(from, control) / covariance(control, control);
+        // A control that is constant, or explained by those before it, explains nothing.
+        if slope.is_finite() {
+            from.iter_mut().zip(control).for_each(|(v, c)| *v -= slope * c);
+        }
+    };
+    let (mut values, mut used) = (values.to_vec(), Vec::<Vec<f64>>::new());
+    for control in controls {
+        let mut rest = control.clone();
+        used.iter().for_each(|before| remove(&mut rest, before));
+        // What is left by rounding of a control explained by those before it.
+        if covariance(&rest, &rest) > 1e-18 * covariance(control, control) {
+            remove(&mut values, &rest);
+            used.push(rest);
+        }
+    }
+    let sample = Sample::of(&values);
+    let (count, spent) = (values.len() as f64, used.len() as f64);
+    Sample {
+        // Every coefficient costs one degree of freedom.
+        standard_error: sample.standard_error * ((count - 1.0) / (count - 1.0 - spent)).sqrt(),
+        ..sample
+    }
 }
 
 /// The three sizes of an agreement.

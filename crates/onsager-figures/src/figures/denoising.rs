@@ -6,7 +6,7 @@ use onsager_replica::{Curve, FixedPoint, StateEvolution};
 
 use crate::agreement::{Agreement, Claim, Identity, MeanSeries, Means, Sample, Success};
 use crate::drawing::{Axis, Line, Marker, Picture, Plot, Points};
-use crate::figures::common::{Sized, ladder, layered, trials};
+use crate::figures::common::{Sized, controlled, ladder, layered, trials};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// Information and error of a signal seen through plain Gaussian noise.
@@ -26,7 +26,7 @@ const PRIORS: [Prior; 6] = [
 /// Priors of one layer come first.
 const ONE_LAYER: usize = 3;
 /// Signal-to-noise ratios `1/Δ` of the simulation, all judged: denoising has no transition.
-const JUDGED: [f64; 4] = [0.3, 1.0, 3.0, 10.0];
+const JUDGED: [f64; 3] = [0.5, 1.5, 5.0];
 /// Ends of the curves.
 const RANGE: (f64, f64) = (0.05, 50.0);
 /// Relative step of differences of eighth order: what they leave out is of relative order
@@ -65,7 +65,7 @@ impl Figure for DenoisingFigure {
     }
 
     fn simulation(&self, profile: Profile) -> Vec<Job> {
-        let counts = profile.pick([64, 48, 32], [192, 160, 128], [512, 384, 256]);
+        let counts = profile.pick([192, 96, 64], [384, 256, 192], [1024, 768, 512]);
         let mut jobs = Vec::new();
         for prior in PRIORS {
             for snr in JUDGED {
@@ -220,7 +220,8 @@ fn theory(prior: Prior, n: usize, points: usize) -> Result<Vec<Row>, FigureError
     }
     for ((level, p), series) in ladder(n).into_iter().enumerate().zip(at_sizes(name)) {
         rows.push(Row::theory(SIZES, "p", level as f64, p as f64));
-        let sized = Evolution::new(&Sized::new(&tree(prior, 1.0)?, p)?.tree, range)?;
+        // The realised ratios are the declared ones, so that one curve serves all sizes.
+        let sized = &asymptotic;
         for snr in JUDGED {
             let at = sized.at(snr)?;
             rows.push(Row::theory(INFORMATION, &series, snr, at.information));
@@ -289,20 +290,32 @@ fn simulate(
             ..Settings::default()
         };
         let run = sized.infer(&instance, &settings)?;
-        // ln P(y|x)/P(y) in units of p: the evidence is relative to noise without signal.
-        let (x, y) = (instance.truth(signal), instance.data(observation));
-        let pairs = x.unwrap_or_default().iter().zip(y.unwrap_or_default());
-        let likelihood: f64 = pairs.map(|(x, y)| snr * x * (y - 0.5 * x)).sum();
-        let information = likelihood / p as f64 - run.evidence.unwrap_or(f64::NAN);
+        // The evidence is relative to noise without signal: E ln P(y|x)/P(y) is the rest.
+        let information = 0.5 * rho * snr - run.evidence.unwrap_or(f64::NAN);
         let converged = f64::from(u8::from(run.stop == Stop::Converged));
         let error = run.mse.unwrap_or(f64::NAN) / rho;
-        Ok([information, error, run.claimed_mse / rho, converged])
+        let numbers = [information, error, run.claimed_mse / rho, converged];
+        // Fluctuations of what was drawn, of mean zero.
+        let (x, y) = (instance.truth(signal), instance.data(observation));
+        let pairs = || x.unwrap_or_default().iter().zip(y.unwrap_or_default());
+        let mean = |f: &dyn Fn(f64, f64) -> f64| {
+            pairs().map(|(x, y)| f(*x, y - x)).sum::<f64>() / p as f64
+        };
+        let drawn = [
+            mean(&|x, _| x * x) - rho,
+            mean(&|_, n| n * n) - 1.0 / snr,
+            mean(&|x, n| x * n),
+        ];
+        Ok((numbers, drawn))
     })?;
     let series = &at_sizes(prior.0)[level];
+    let values = |i: usize| runs.iter().map(|run| run.0[i]).collect::<Vec<_>>();
+    let controls = [0, 1, 2].map(|i| runs.iter().map(|run| run.1[i]).collect());
     let measured = |(i, panel): (usize, &str)| {
-        let values: Vec<f64> = runs.iter().map(|run| run[i]).collect();
-        Row::measured(panel, series, snr, Sample::of(&values))
+        Row::measured(panel, series, snr, controlled(&values(i), &controls))
     };
-    let panels = [INFORMATION, MMSE, CLAIMED, CONVERGED];
-    Ok(panels.into_iter().enumerate().map(measured).collect())
+    let panels = [INFORMATION, MMSE, CLAIMED];
+    let mut rows: Vec<_> = panels.into_iter().enumerate().map(measured).collect();
+    rows.push(Row::measured(CONVERGED, series, snr, Sample::of(&values(3))));
+    Ok(rows)
 }

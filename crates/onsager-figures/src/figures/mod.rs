@@ -3,3 +3,4 @@
 mod common;
 pub(crate) mod denoising;
 pub(crate) mod spiked_fashion;
+pub(crate) mod spiked_potential;

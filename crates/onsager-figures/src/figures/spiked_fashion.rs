@@ -10,12 +10,12 @@ use onsager_ensembles::sample::spiked_wigner;
 use onsager_model::{Chain, Instance};
 use onsager_operators::factorisations::{Eigen, symmetric_eigen};
 use onsager_operators::{LinearOperator, Shifted, Symmetric};
-use onsager_replica::spectral::lamp_given;
+use onsager_replica::spectral::{GivenSpike, lamp_given};
 
 use crate::agreement::{Agreement, Claim, MeanSeries, Means, Sample, Success};
 use crate::data::{FashionMnist, PIXELS, SIDE, fashion_mnist};
 use crate::drawing::{Axis, BLACK, Dash, Image, Images, Line, Marker, Picture, Plot, Points, Rule};
-use crate::figures::common::gaussian;
+use crate::figures::common::{controlled, gaussian};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// The picture on the front page: real images recovered from one spiked matrix.
@@ -283,22 +283,88 @@ impl Level {
         })
     }
 
-    /// Squared components of a spike along the eigenvectors, which add up to 1.
-    fn weights(&self, spike: &[f64]) -> Vec<f64> {
+    /// Components of a spike along the eigenvectors, divided by `√p`.
+    fn components(&self, spike: &[f64]) -> Vec<f64> {
         let vectors = self.eigen.vectors.as_slice().chunks_exact(spike.len());
-        let weight = |u: &[f64]| {
+        let component = |u: &[f64]| {
             let dot: f64 = u.iter().zip(spike).map(|(u, x)| u * x).sum();
-            dot * dot / spike.len() as f64
+            dot / (spike.len() as f64).sqrt()
         };
-        vectors.map(weight).collect()
+        vectors.map(component).collect()
     }
 
-    /// Squared overlap of a method on a spike with these components, as `p` grows.
-    fn predicted(&self, method: &str, weights: &[f64], noise: f64) -> Result<f64, FigureError> {
-        Ok(match method {
-            PCA => (1.0 - noise).max(0.0),
-            _ => lamp_given(&self.eigen.values, weights, noise)?.cos_squared,
-        })
+    /// Theory of both methods on a spike with these components, as `p` grows.
+    fn predicted(&self, components: &[f64], noise: f64) -> Result<[GivenSpike; 2], FigureError> {
+        let weights: Vec<f64> = components.iter().map(|x| x * x).collect();
+        Ok([
+            lamp_given(&[1.0], &[1.0], noise)?,
+            lamp_given(&self.eigen.values, &weights, noise)?,
+        ])
+    }
+
+    /// Fluctuations of the squared cosine to first and second order in the noise of the matrix,
+    /// `y` at most `√p` times the spike plus noise: numbers of mean zero that the deviation from
+    /// theory follows.
+    ///
+    /// With `R = (u K⁻¹ + ρ - N)⁻¹`, where `xᵀRx/p = 1` decides `u`, `cos² = p/(xᵀR²x)` is expanded
+    /// around the mean resolvent `G`.
+    fn fluctuations(
+        &self,
+        y: &dyn LinearOperator,
+        spike: &[f64],
+        components: &[f64],
+        noise: f64,
+        theory: &GivenSpike,
+    ) -> [f64; 2] {
+        let p = spike.len();
+        let size = p as f64;
+        let u = noise * theory.outlier;
+        let g: Vec<f64> = self
+            .eigen
+            .values
+            .iter()
+            .map(|t| t / (u + theory.shift * t))
+            .collect();
+        let times = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).collect::<Vec<_>>();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let first = times(&g, components);
+        let second = times(&g, &first);
+        // N v in the basis of eigenvectors.
+        let noisy = |v: &[f64]| {
+            let mut x = vec![0.0; p];
+            for (u, v) in self.eigen.vectors.as_slice().chunks_exact(p).zip(v) {
+                x.iter_mut().zip(u).for_each(|(x, u)| *x += u * v);
+            }
+            let mut image = vec![0.0; p];
+            y.apply_column(&x, &mut image);
+            let along = dot(spike, &x) / size;
+            image
+                .iter_mut()
+                .zip(spike)
+                .for_each(|(n, x)| *n = *n / size.sqrt() - along * x);
+            let vectors = self.eigen.vectors.as_slice().chunks_exact(p);
+            vectors.map(|u| dot(u, &image)).collect::<Vec<_>>()
+        };
+        let (n_first, n_second) = (noisy(&first), noisy(&second));
+        // E (N a)ᵀD(N b) = Δ/p (aᵀb tr D + aᵀD b).
+        let centred = |na: &[f64], nb: &[f64], a: &[f64], b: &[f64], d: &[f64]| {
+            let mean = dot(a, b) * d.iter().sum::<f64>() + dot(&times(a, d), b);
+            dot(&times(na, d), nb) - noise * mean / size
+        };
+        // Derivatives of xᵀRx/p and half that of xᵀR²x/p in -u.
+        let cubed = times(&second, &g);
+        let per_t = |a: &[f64], b: &[f64]| {
+            let pairs = a.iter().zip(b).zip(&self.eigen.values);
+            pairs.map(|((a, b), t)| a * b / t).sum::<f64>()
+        };
+        let ratio = per_t(components, &cubed) / per_t(&first, &first);
+        let linear = 2.0 * dot(&second, &n_first) - 2.0 * ratio * dot(&first, &n_first);
+        let squares = times(&g, &g);
+        let quadratic = 2.0 * centred(&n_second, &n_first, &second, &first, &g)
+            + centred(&n_first, &n_first, &first, &first, &squares)
+            - 2.0 * ratio * centred(&n_first, &n_first, &first, &first, &g);
+        let scale = theory.cos_squared * theory.cos_squared;
+        [-scale * linear, -scale * quadratic]
     }
 }
 
@@ -342,13 +408,13 @@ fn overlaps(level: usize, profile: Profile) -> Result<Vec<Row>, FigureError> {
     let (images, level_data) = (&data()?.images, &data()?.levels[level]);
     let mut rows = Vec::new();
     let most = NOISES.map(|noise| draws(profile, level, noise));
-    let weights = (0..most.into_iter().max().unwrap_or(0))
-        .map(|number| Ok(level_data.weights(&spike(images, number, level)?)))
+    let components = (0..most.into_iter().max().unwrap_or(0))
+        .map(|number| Ok(level_data.components(&spike(images, number, level)?)))
         .collect::<Result<Vec<_>, FigureError>>()?;
-    let average = |method: &str, count: usize, noise: f64| {
+    let average = |method: usize, count: usize, noise: f64| {
         let mut sums = [0.0; 3];
-        for weights in &weights[..count] {
-            let overlap = level_data.predicted(method, weights, noise)?;
+        for components in &components[..count] {
+            let overlap = level_data.predicted(components, noise)?[method].cos_squared;
             sums[0] += overlap;
             sums[1] += optimal_error(1.0, overlap);
             sums[2] += normalised_error(1.0, overlap);
@@ -356,14 +422,14 @@ fn overlaps(level: usize, profile: Profile) -> Result<Vec<Row>, FigureError> {
         Ok::<_, FigureError>(sums.map(|sum| sum / count as f64))
     };
     let largest = level + 1 == BLOCKS.len();
-    for method in [PCA, LAMP] {
+    for (index, method) in [PCA, LAMP].into_iter().enumerate() {
         let name = series(method, level);
         for noise in NOISES {
             let count = draws(profile, level, noise);
-            let [overlap, error, normalised] = average(method, count, noise)?;
+            let [overlap, error, normalised] = average(index, count, noise)?;
             rows.push(Row::theory(OVERLAP, &name, noise, overlap));
             if largest {
-                let shifted = average(method, count, 1.05 * noise)?[0];
+                let shifted = average(index, count, 1.05 * noise)?[0];
                 rows.push(Row::theory(OVERLAP, format!("{name} shifted"), noise, shifted));
                 rows.push(Row::theory(ERROR, method, noise, error));
                 rows.push(Row::theory(NORMALISED, method, noise, normalised));
@@ -373,21 +439,22 @@ fn overlaps(level: usize, profile: Profile) -> Result<Vec<Row>, FigureError> {
     if largest {
         for noise in NOISES {
             // A Gaussian spike has its variance along every eigenvector.
-            let typical: Vec<f64> = level_data.eigen.values.iter().map(|t| t / PIXELS as f64).collect();
-            let overlap = level_data.predicted(LAMP, &typical, noise)?;
+            let variances = level_data.eigen.values.iter();
+            let typical: Vec<f64> = variances.map(|t| (t / PIXELS as f64).sqrt()).collect();
+            let overlap = level_data.predicted(&typical, noise)?[1].cos_squared;
             rows.push(Row::theory(ERROR, TYPICAL, noise, optimal_error(1.0, overlap)));
         }
     }
     Ok(rows)
 }
 
-/// Both methods on one matrix.
+/// A spiked matrix and what both methods make of it.
 fn estimates(
     level: usize,
     spike: &[f64],
     noise: f64,
     seed: Seed,
-) -> Result<[Spectral; 2], FigureError> {
+) -> Result<(Arc<dyn LinearOperator>, [Spectral; 2]), FigureError> {
     let data = data()?;
     let y: Symmetric = spiked_wigner(spike, noise, &mut seed.stream("noise", 0, 0, "noise"))?;
     let y: Arc<dyn LinearOperator> = Arc::new(y);
@@ -397,9 +464,9 @@ fn estimates(
         .build()?;
     let found = [
         pca(&Problem::new(&tree, &instance)?)?,
-        lamp_with(y, noise, &data.levels[level].covariance, 1.0)?,
+        lamp_with(y.clone(), noise, &data.levels[level].covariance, 1.0)?,
     ];
-    Ok(found)
+    Ok((y, found))
 }
 
 /// Errors of both methods, averaged over images with one noise draw each.
@@ -410,36 +477,39 @@ fn errors(
     count: usize,
 ) -> Result<Vec<Row>, FigureError> {
     let data = data()?;
-    let mut overlaps = [Vec::new(), Vec::new()];
-    let mut differences = [Vec::new(), Vec::new()];
+    let here = &data.levels[level];
+    let (mut overlaps, mut predictions) = ([vec![], vec![]], [vec![], vec![]]);
+    let mut fluctuations: [[Vec<f64>; 2]; 2] = Default::default();
     for number in 0..count {
         context.check()?;
         let spike = spike(&data.images, number, level)?;
+        let components = here.components(&spike);
         let seed = Seed(context.seed(number as u64, "trial"));
-        let found = estimates(level, &spike, noise, seed)?;
-        let weights = data.levels[level].weights(&spike);
-        for (m, (method, found)) in [PCA, LAMP].into_iter().zip(found).enumerate() {
-            let overlap = found.squared_cosine(&spike);
-            let predicted = data.levels[level].predicted(method, &weights, noise)?;
-            overlaps[m].push(overlap);
-            differences[m].push(overlap - predicted);
+        let (y, found) = estimates(level, &spike, noise, seed)?;
+        let predicted = here.predicted(&components, noise)?;
+        let (linear, square) = along_spike(y.as_ref(), &spike);
+        let [first, second] = here.fluctuations(y.as_ref(), &spike, &components, noise, &predicted[1]);
+        for (m, drawn) in [[linear, square - noise], [first, second]].into_iter().enumerate() {
+            overlaps[m].push(found[m].squared_cosine(&spike));
+            predictions[m].push(predicted[m].cos_squared);
+            fluctuations[m].iter_mut().zip(drawn).for_each(|(all, one)| all.push(one));
         }
     }
     let mut rows = Vec::new();
-    for (method, (overlap, difference)) in [PCA, LAMP]
-        .into_iter()
-        .zip(overlaps.iter().zip(&differences))
-    {
-        // The images are given: only the noise makes the mean uncertain.
-        let sample = |values: &[f64]| Sample {
-            standard_error: Sample::of(difference).standard_error,
-            ..Sample::of(values)
-        };
+    for (m, method) in [PCA, LAMP].into_iter().enumerate() {
+        // The images are given: only the noise makes the mean uncertain, and most of that follows
+        // from what is known of the noise.
+        let mean = Sample::of(&predictions[m]).mean;
+        let pairs = overlaps[m].iter().zip(&predictions[m]);
+        let deviations: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
+        let deviation = controlled(&deviations, &fluctuations[m]);
+        let sample = |mean| Sample { mean, ..deviation };
+        let overlap = mean + deviation.mean;
         rows.push(Row::measured(OVERLAP, series(method, level), noise, sample(overlap)));
         if level + 1 == BLOCKS.len() {
-            let errors: Vec<_> = overlap.iter().map(|c| optimal_error(1.0, *c)).collect();
-            rows.push(Row::measured(ERROR, method, noise, sample(&errors)));
-            let errors: Vec<_> = overlap.iter().map(|c| normalised_error(1.0, *c)).collect();
+            let error = optimal_error(1.0, overlap);
+            rows.push(Row::measured(ERROR, method, noise, sample(error)));
+            let errors: Vec<_> = overlaps[m].iter().map(|c| normalised_error(1.0, *c)).collect();
             rows.push(Row::measured(NORMALISED, method, noise, Sample::of(&errors)));
         }
     }
@@ -456,6 +526,18 @@ fn errors(
     Ok(rows)
 }
 
+/// `xᵀN x/p` and `|N x|²/p` of the noise `N` in `Y/√p`, of means 0 and `Δ`.
+fn along_spike(y: &dyn LinearOperator, spike: &[f64]) -> (f64, f64) {
+    let p = spike.len() as f64;
+    let mut image = vec![0.0; spike.len()];
+    y.apply_column(spike, &mut image);
+    let noise = || image.iter().zip(spike).map(|(y, x)| (y / p.sqrt() - x, x));
+    (
+        noise().map(|(n, x)| n * x).sum::<f64>() / p,
+        noise().map(|(n, _)| n * n).sum::<f64>() / p,
+    )
+}
+
 /// The images that both methods recover, at the norm and with the sign of the spike.
 fn recovered(
     context: &Context,
@@ -464,7 +546,7 @@ fn recovered(
 ) -> Result<Vec<Row>, FigureError> {
     let spike = full_spike(&data()?.images, position)?;
     let seed = Seed(context.seed(0, "trial"));
-    let found = estimates(BLOCKS.len() - 1, &spike, noise, seed)?;
+    let (_, found) = estimates(BLOCKS.len() - 1, &spike, noise, seed)?;
     let rows = [PCA, LAMP].into_iter().zip(found).map(|(method, found)| {
         let dot: f64 = found.vector.iter().zip(&spike).map(|(v, x)| v * x).sum();
         let scale = (spike.len() as f64).sqrt().copysign(dot);
