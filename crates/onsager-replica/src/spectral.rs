@@ -238,9 +238,6 @@ pub struct GivenSpike {
     /// The eigenvalue of `K (Y/√p - ρ)/Δ` that leaves the others; 1 for a typical Gaussian signal
     /// of covariance `K`.
     pub outlier: f64,
-    /// `s`: what noise of the matrix makes of `ρ` in the mean resolvent
-    /// `Σ t_i/(Δλ + s t_i) u_i u_iᵀ`.
-    pub shift: f64,
     /// `cos²` of the angle between eigenvector and signal; 0 where no eigenvalue leaves.
     pub cos_squared: f64,
 }
@@ -341,7 +338,6 @@ pub fn lamp_given(
     let cos_squared = rest / (weights.iter().sum::<f64>() * over_spike(&square));
     Ok(GivenSpike {
         outlier: u / noise,
-        shift: r * u,
         cos_squared: if rest > 0.0 { cos_squared.min(1.0) } else { 0.0 },
     })
 }

@@ -28,22 +28,22 @@ const SIGNALS: [Signal; 4] = [
     Signal {
         name: "linear, α = 2",
         judged: &[0.2, 0.6, 1.5, 2.2, 4.0],
-        simulated: &[0.2, 0.6, 1.5],
+        simulated: &[0.6, 1.0, 1.5],
     },
     Signal {
         name: "sign, α = 2",
         judged: &[0.2, 0.6, 1.2, 2.5],
-        simulated: &[0.4, 0.6, 1.0],
+        simulated: &[0.6, 0.8, 1.0],
     },
     Signal {
         name: "relu, α = 2",
         judged: &[0.1, 0.5, 1.5, 5.0],
-        simulated: &[0.2, 0.6, 1.5],
+        simulated: &[0.3, 1.5],
     },
     Signal {
         name: SPARSE,
         judged: &[0.1, 0.3, 0.7, 4.0],
-        simulated: &[0.1, 0.2, 0.4],
+        simulated: &[0.4, 0.6],
     },
 ];
 const SPARSE: &str = "sparse, 5 %";
@@ -80,7 +80,7 @@ impl Figure for SpikedPotential {
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
-        let points = profile.pick(41, 81, 201);
+        let points = profile.pick(25, 61, 201);
         let mut jobs = vec![
             Job::new(format!("continuous points={points}"), move |_| {
                 let tree = |noise| tree("sign, α = 2", noise);
@@ -103,7 +103,7 @@ impl Figure for SpikedPotential {
     }
 
     fn simulation(&self, profile: Profile) -> Vec<Job> {
-        let counts = profile.pick([96, 64, 32], [192, 128, 96], [512, 384, 256]);
+        let counts = profile.pick([256, 192, 160], [384, 320, 256], [1024, 768, 512]);
         let mut jobs = Vec::new();
         for Signal { name, simulated, .. } in SIGNALS {
             for &noise in simulated {
@@ -210,14 +210,14 @@ impl Figure for SpikedPotential {
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
         let mut picture = Picture::new(2);
-        for (panel, title) in [
-            (CONTINUOUS, "Sign layer, α = 2: continuous"),
-            (FIRST_ORDER, "Sparse spike, 5 %: first order"),
+        for (panel, title, low, high) in [
+            (CONTINUOUS, "Sign layer, α = 2: continuous", -0.002, 0.008),
+            (FIRST_ORDER, "Sparse spike, 5 %: first order", -0.004, 0.008),
         ] {
             let mut plot = Plot::new(
                 title,
                 Axis::linear("overlap q/ρ"),
-                Axis::linear("i(Δ, q) - i(Δ, 0) (nats/component)"),
+                Axis::linear("i(Δ, q) - i(Δ, 0) (nats/component)").range(low, high),
             );
             let stationary = format!("{panel} stationary");
             for (colour, name) in theory.names(panel).into_iter().enumerate() {
@@ -263,7 +263,7 @@ const SIZES: &str = "sizes";
 
 /// A multiple of 80, so that aspects and the number of nonzero components are exact at all sizes.
 fn size(profile: Profile) -> usize {
-    profile.pick(240, 480, 1920)
+    profile.pick(240, 320, 1920)
 }
 
 /// Name of a signal at the three sizes.
@@ -384,10 +384,10 @@ fn first_order(points: usize) -> Result<Vec<Row>, FigureError> {
     let between = |a: f64, b: f64| 0.5 * (a + b);
     let noises = [
         0.9 * low,
-        between(low, optimal),
+        0.95 * optimal,
         optimal,
         between(optimal, high),
-        1.1 * high,
+        1.05 * high,
     ];
     let mut rows = potentials(FIRST_ORDER, &family, &noises, points)?;
     for (name, noise) in [(SPARSE, optimal), ("algorithmic", low), ("dynamical", high)] {
