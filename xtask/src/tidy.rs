@@ -86,6 +86,7 @@ pub(crate) fn run(root: &Path) -> ExitCode {
         }
         Err(fault) => faults.push(fault),
     }
+    documentation(root, &mut faults);
     banned(root, &mut faults);
     gallery(root, &mut faults);
     links(root, &mut faults);
@@ -103,6 +104,34 @@ pub(crate) fn run(root: &Path) -> ExitCode {
     } else {
         eprintln!("tidy: {} faults", faults.len());
         ExitCode::FAILURE
+    }
+}
+
+/// Every public item is documented, and every link between items leads somewhere.
+fn documentation(root: &Path, faults: &mut Vec<String>) {
+    let built = std::process::Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args([
+            "doc",
+            "--release",
+            "--locked",
+            "--workspace",
+            "--no-deps",
+            "--quiet",
+        ])
+        .env("RUSTDOCFLAGS", "-D warnings -D missing_docs")
+        .current_dir(root)
+        .output();
+    match built {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => {
+            let report = String::from_utf8_lossy(&output.stderr);
+            let errors = report
+                .lines()
+                .filter(|line| line.starts_with("error") || line.trim_start().starts_with("-->"));
+            faults.extend(errors.map(|line| format!("documentation: {}", line.trim())));
+            faults.push("documentation: `cargo doc` with warnings denied failed".to_owned());
+        }
+        Err(error) => faults.push(format!("cargo doc: {error}")),
     }
 }
 

@@ -2,11 +2,12 @@
 
 /// Chooses the weight of new messages from what the last sweep did.
 ///
-/// The weight is halved when the relative change of the estimates is [`LARGE`] and
+/// The weight is halved when the relative change of the estimates
 ///
-/// - has grown by more than [`GROWTH`] over its smallest value so far while the Nishimori gap got
-///   worse, or
-/// - has not fallen for [`PATIENCE`] sweeps in which the norm did not grow either: a cycle.
+/// - is [`LARGE`] and has grown by more than [`GROWTH`] over its smallest value so far while the
+///   Nishimori gap got worse, or
+/// - is more than [`DRIFT`] and has not fallen for [`PATIENCE`] sweeps in which the norm did not grow
+///   either: a cycle.
 ///
 /// Escaping from an unstable point is a large change at a shrinking gap and a growing norm, and is
 /// left alone; so is an estimate below [`SMALL`], which grows or fades linearly. The weight never
@@ -36,6 +37,9 @@ pub(crate) struct Signs {
 /// Squared relative changes below this are drift, not instability.
 const LARGE: f64 = 1e-2;
 const GROWTH: f64 = 4.0;
+/// Whatever moves in one direction by this squared relative change a sweep changes its squared norm
+/// by a tenth within `PATIENCE` sweeps (`(0.05/20)²`, rounded up): what does not, turns in circles.
+const DRIFT: f64 = 1e-5;
 /// Relative squared norm below which an estimate is in the linear regime around zero.
 const SMALL: f64 = 1e-2;
 const PATIENCE: usize = 20;
@@ -62,7 +66,8 @@ impl Adaptive {
         let growing = change > GROWTH * self.best && now.gap > self.gap + now.chance;
         // A tenth more in `PATIENCE` sweeps is the slowest escape that is waited for.
         let cycling = self.age >= PATIENCE && now.norm <= 1.1 * self.norm;
-        if change > LARGE && now.norm > SMALL && (growing || cycling) {
+        let unstable = (change > LARGE && growing) || (change > DRIFT && cycling);
+        if unstable && now.norm > SMALL {
             self.step = (0.5 * self.step).max(LEAST);
             self.restart(change, now);
         } else if change <= 0.9 * self.best || self.age >= PATIENCE {
@@ -105,6 +110,8 @@ mod tests {
     #[test]
     fn cycles_and_instabilities_are_damped() {
         assert_eq!(run((0..25).map(|_| (0.5, 0.1, 0.5))), 0.5);
+        // A cycle that changes the estimate by one percent only.
+        assert_eq!(run((0..25).map(|_| (1e-4, 0.1, 0.5))), 0.5);
         let unstable = (0..10).map(|t| (1e-6 * 10f64.powi(t), 0.01 * f64::from(t), 0.5));
         assert!(run(unstable) < 1.0);
     }

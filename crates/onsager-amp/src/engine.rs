@@ -17,6 +17,8 @@ pub struct Engine<F: Field = f64> {
     /// The leaves that are not priors.
     pub(crate) observations: Vec<usize>,
     signal: usize,
+    /// Products spent outside the rules, on a spectral start.
+    pub(crate) start_products: u64,
 }
 
 impl<F: Field> Engine<F> {
@@ -43,14 +45,27 @@ impl<F: Field> Engine<F> {
             schedule: Schedule::of(tree),
             observations: (0..factors.len()).filter(is_observation).collect(),
             signal: tree.signal_index(),
+            start_products: 0,
         })
     }
 
     /// Replaces the schedule.
-    #[must_use]
-    pub fn with_schedule(mut self, schedule: Schedule) -> Self {
+    ///
+    /// # Errors
+    /// A schedule that was made for another tree.
+    pub fn with_schedule(mut self, schedule: Schedule) -> Result<Self, AmpError> {
+        for step in schedule.steps() {
+            let ports = self.graph.of_factor.get(step.factor).map_or(0, Vec::len);
+            if step.targets.iter().any(|t| *t >= ports) {
+                return Err(AmpError::Setting {
+                    name: "factor of a schedule step",
+                    range: "a factor of this tree with all the targets",
+                    value: step.factor as f64,
+                });
+            }
+        }
         self.schedule = schedule;
-        self
+        Ok(self)
     }
 
     /// The steps of one sweep.
@@ -62,14 +77,10 @@ impl<F: Field> Engine<F> {
     /// Follows the schedule once; `step` in `(0, 1]` is the weight of the new messages.
     ///
     /// # Errors
-    /// What a rule refuses; a step of the schedule that names no factor.
+    /// What a rule refuses.
     pub fn sweep(&mut self, step: f64) -> Result<(), AmpError> {
-        for s in &self.schedule.steps {
-            let rule = self.rules.get_mut(s.factor).ok_or(AmpError::Setting {
-                name: "factor of a schedule step",
-                range: "below the number of factors",
-                value: s.factor as f64,
-            })?;
+        for s in self.schedule.steps() {
+            let rule = &mut self.rules[s.factor];
             let graph = &mut self.graph;
             let factor = s.factor;
             rule.update(
@@ -80,6 +91,23 @@ impl<F: Field> Engine<F> {
                     step,
                 },
             )?;
+        }
+        Ok(())
+    }
+
+    /// Lets every rule improve its parameters from the present messages.
+    ///
+    /// # Errors
+    /// What a rule refuses.
+    pub fn learn(&mut self) -> Result<(), AmpError> {
+        for (factor, rule) in self.rules.iter_mut().enumerate() {
+            let graph = &mut self.graph;
+            let step = 1.0;
+            rule.learn(&Ports {
+                graph,
+                factor,
+                step,
+            })?;
         }
         Ok(())
     }
@@ -139,7 +167,7 @@ impl<F: Field> Engine<F> {
     /// Products with the matrices so far, one per column.
     #[must_use]
     pub fn products(&self) -> u64 {
-        self.rules.iter().map(|r| r.products()).sum()
+        self.start_products + self.rules.iter().map(|r| r.products()).sum::<u64>()
     }
 
     /// Bytes of matrices, messages and moments; the state before a sweep is kept beside the

@@ -30,31 +30,25 @@ pub fn infer_observed(
     observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>,
 ) -> Result<Outcome, AmpError> {
     settings.check()?;
-    let mut best: Option<Outcome> = None;
-    let mut products = 0;
-    for restart in 0..=settings.restarts {
-        let outcome = Run::new(problem, settings, restart)?.finish(observer)?;
-        products += outcome.products;
-        let interrupted = outcome.stop == Stop::Interrupted;
-        // A run that diverged has no evidence, and none is less than any.
-        if best.as_ref().is_none_or(|b| outcome.evidence > b.evidence) {
-            best = Some(outcome);
-        }
-        if interrupted {
+    let mut best = Run::new(problem, settings, 0)?.finish(observer)?;
+    let mut products = best.products;
+    let restarts = if settings.start.is_random() {
+        settings.restarts
+    } else {
+        0
+    };
+    for restart in 1..=restarts {
+        if best.stop == Stop::Interrupted {
             break;
         }
+        let outcome = Run::new(problem, settings, restart)?.finish(observer)?;
+        products += outcome.products;
+        // A run that diverged has no evidence, and none is less than any.
+        if outcome.stop == Stop::Interrupted || outcome.evidence > best.evidence {
+            best = outcome;
+        }
     }
-    match best {
-        Some(outcome) => Ok(Outcome {
-            products,
-            ..outcome
-        }),
-        None => Err(AmpError::Setting {
-            name: "restarts",
-            range: "at least 0",
-            value: -1.0,
-        }),
-    }
+    Ok(Outcome { products, ..best })
 }
 
 /// One run from one start.
@@ -90,7 +84,7 @@ impl<'a> Run<'a> {
     fn new(problem: &'a Problem, settings: &'a Settings, restart: usize) -> Result<Self, AmpError> {
         let mut engine = Engine::new(problem, rules(problem, settings.variances)?)?;
         if let Some(schedule) = &settings.schedule {
-            engine = engine.with_schedule(schedule.clone());
+            engine = engine.with_schedule(schedule.clone())?;
         }
         let mut stream = settings.seed.stream("amp", 0, restart as u64, "start");
         engine.start(problem, &settings.start, &mut stream)?;
@@ -142,6 +136,7 @@ impl<'a> Run<'a> {
             if self.show(observer) {
                 return Ok(Stop::Interrupted);
             }
+            self.engine.learn()?;
             if motion.settled {
                 return Ok(if self.is_trivial(self.problem.tree.signal_index()) {
                     Stop::Trivial
@@ -180,17 +175,16 @@ impl<'a> Run<'a> {
             settled: true,
         };
         let tolerance = self.settings.tolerance;
-        for (l, v) in self.declared().enumerate() {
+        for ((v, norms), last) in self.declared().zip(&norms).zip(&self.norms) {
             let rho = self.problem.tree.variables()[v].second_moment;
             let (Some(new), Some(old)) = (self.engine.posterior(v), before.posterior(v)) else {
                 continue;
             };
-            for t in 0..self.problem.problems {
+            for (t, (&norm, &last)) in norms.iter().zip(last).enumerate() {
                 let difference = new.mean.column(t) - old.mean.column(t);
                 let change = mean_square(difference.iter().copied());
-                let norm = norms[l][t];
                 let at_rest = change <= tolerance * norm.min(rho);
-                let vanished = norm <= tolerance * rho && norm <= self.norms[l][t];
+                let vanished = norm <= tolerance * rho && norm <= last;
                 motion.settled &= at_rest || vanished;
                 motion.residual = motion.residual.max(change / rho);
                 if !vanished {

@@ -7,6 +7,14 @@ use onsager_scalar::Precisions;
 /// Natural message `exp(-a |x|²/2 + Re(b̄ x))` about the components of a variable.
 ///
 /// `field` is an `n x T` block: `T` problems that share the model stand side by side.
+///
+/// ```
+/// use onsager_amp::{Diagonal, Message};
+/// use nalgebra::DMatrix;
+/// let one = Message { precision: Diagonal::Shared(vec![2.0]), field: DMatrix::from_vec(2, 1, vec![1.0, -1.0]) };
+/// assert_eq!(one.and(&one).precision.at(1, 0), 4.0);
+/// assert_eq!(one.and(&Message::flat(2, 1)), one);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message<F: Field = f64> {
     /// `a`, non-negative.
@@ -16,6 +24,11 @@ pub struct Message<F: Field = f64> {
 }
 
 /// Posterior mean and variance of the components of a variable.
+///
+/// ```
+/// let known = onsager_amp::Posterior::constant(3, 1, -2.0, 0.5);
+/// assert_eq!((known.norm(0), known.variance.mean(0)), (4.0, 0.5));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Posterior<F: Field = f64> {
     /// `E x`, of shape `n x T`.
@@ -152,6 +165,14 @@ impl<F: Field> Posterior<F> {
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.variance.is_finite() && self.mean.iter().all(|x| x.is_finite())
+    }
+}
+
+/// `(1 - step) old + step new`.
+pub(crate) fn average<F: Field>(old: Option<DMatrix<F>>, new: DMatrix<F>, step: f64) -> DMatrix<F> {
+    match old {
+        Some(old) if step != 1.0 => old.map(|x| x.scale(1.0 - step)) + new.map(|x| x.scale(step)),
+        _ => new,
     }
 }
 

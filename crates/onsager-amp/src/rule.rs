@@ -9,6 +9,39 @@ use crate::{AmpError, Message, Posterior};
 ///
 /// A rule owns its Onsager memory. It is told which of its ports to update by the schedule and
 /// never how far: damping is applied to what it sends.
+///
+/// ```
+/// use onsager_amp::{AmpError, Diagonal, Message, Ports, Rule};
+///
+/// /// Says that every component of its variable is close to 1.
+/// struct Ones;
+/// impl Rule for Ones {
+///     fn update(&mut self, _targets: &[usize], ports: &mut Ports<'_>) -> Result<(), AmpError> {
+///         let mut message = Message::flat(ports.size(0), ports.problems());
+///         message.precision = Diagonal::Shared(vec![10.0; ports.problems()]);
+///         message.field.fill(10.0);
+///         ports.send(0, message, None);
+///         Ok(())
+///     }
+///     fn log_partition(&self, ports: &Ports<'_>) -> Result<Vec<f64>, AmpError> {
+///         Ok(vec![0.0; ports.problems()])
+///     }
+/// }
+/// # use onsager_amp::{Engine, Problem, Start, Variances, rules::rules};
+/// # use onsager_model::{Chain, Instance};
+/// # use onsager_scalar::prior::Gaussian;
+/// # use std::sync::Arc;
+/// let tree = Chain::new(Arc::new(Gaussian::standard())).denoising(1.0)?;
+/// # let instance = Instance::given(&tree, &[2])?.data(1, vec![0.0, 0.0])?.build()?;
+/// # let problem = Problem::new(&tree, &instance)?;
+/// let mut all = rules(&problem, Variances::Shared)?;
+/// all[1] = Box::new(Ones); // in place of the denoising factor
+/// let mut engine = Engine::new(&problem, all)?;
+/// engine.sweep(1.0)?;
+/// let x = engine.posterior(0).expect("the prior has estimated x");
+/// assert!((x.mean[0] - 10.0 / 11.0).abs() < 1e-15);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Rule<F: Field = f64>: Send {
     /// Computes and sends the messages to the ports `targets` (positions among the factor's
     /// variables, from the latent side outwards).
@@ -103,13 +136,26 @@ impl<F: Field> Ports<'_, F> {
         &self.graph.edges[self.edge(port)].message
     }
 
+    /// The weight that the next message to `port` will have against those before.
+    ///
+    /// A damped message is a weighted sum of past products; its Onsager term is the same weighted
+    /// sum of past iterates. With the last iterate alone, damping would make the trivial point
+    /// attractive far below the weak-recovery threshold.
+    #[must_use]
+    pub fn step(&self, port: usize) -> f64 {
+        // The first message has nothing to be averaged with.
+        if self.graph.edges[self.edge(port)].sent {
+            self.step
+        } else {
+            1.0
+        }
+    }
+
     /// Sends a message to `port`, damped, with the moments computed behind it, if any.
     pub fn send(&mut self, port: usize, message: Message<F>, posterior: Option<Posterior<F>>) {
-        let step = self.step;
+        let step = self.step(port);
         let edge = self.edge(port);
         let edge = &mut self.graph.edges[edge];
-        // The first message has nothing to be averaged with.
-        let step = if edge.sent { step } else { 1.0 };
         edge.message = edge.message.towards(message, step);
         edge.posterior = posterior;
         edge.sent = true;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use onsager_model::{FactorKind, Tree};
 
+use crate::AmpError;
+
 /// The steps of one sweep; can be printed, inspected and replaced.
 ///
 /// ```
@@ -27,8 +29,7 @@ use onsager_model::{FactorKind, Tree};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// In the order of execution.
-    pub steps: Vec<Step>,
+    steps: Vec<Step>,
     lines: Vec<String>,
 }
 
@@ -70,12 +71,39 @@ impl Schedule {
         for f in leaves.into_iter().filter(|f| is_prior(*f)) {
             add(f, ports(f));
         }
-        Self::new(tree, steps)
+        Self::checked(tree, steps)
     }
 
-    /// A schedule of one's own.
+    /// A schedule of one's own, for this tree.
+    ///
+    /// # Errors
+    /// A factor that the tree does not have, or a position beyond its variables.
+    pub fn new(tree: &Tree, steps: Vec<Step>) -> Result<Self, AmpError> {
+        for step in &steps {
+            let factor = tree.factors().get(step.factor).ok_or(AmpError::Setting {
+                name: "factor of a schedule step",
+                range: "below the number of factors",
+                value: step.factor as f64,
+            })?;
+            if let Some(t) = step.targets.iter().find(|t| **t >= factor.variables.len()) {
+                return Err(AmpError::Setting {
+                    name: "target of a schedule step",
+                    range: "below the number of variables of its factor",
+                    value: *t as f64,
+                });
+            }
+        }
+        Ok(Self::checked(tree, steps))
+    }
+
+    /// The steps, in the order of execution.
     #[must_use]
-    pub fn new(tree: &Tree, steps: Vec<Step>) -> Self {
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Adds the printed form to steps that fit the tree.
+    fn checked(tree: &Tree, steps: Vec<Step>) -> Self {
         let line = |step: &Step| {
             let factor = &tree.factors()[step.factor];
             let names = step.targets.iter().map(|t| {

@@ -28,7 +28,8 @@ pub struct Settings {
     pub tolerance: f64,
     /// Weight of new messages.
     pub damping: Damping,
-    /// Further runs from other random starts; the best by Bethe evidence is returned.
+    /// Further runs from other random starts; the best by Bethe evidence is returned. Starts that
+    /// are not random run once.
     pub restarts: usize,
     /// Decides random starts.
     pub seed: Seed,

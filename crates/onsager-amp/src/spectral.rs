@@ -26,7 +26,8 @@ pub struct Spectral {
     pub vector: Vec<f64>,
     /// Norm of `Γ v - value · v`.
     pub residual: f64,
-    /// Products with `Y` (and as many with the covariance).
+    /// Products with matrices: one with `Y` a step; [`lamp`] adds two with every `W`, and
+    /// [`lamp_with`] one with the covariance.
     pub products: u64,
     /// Whether the residual met its bound.
     pub converged: bool,
@@ -44,25 +45,43 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
         factor: 1.0 / (p as f64).sqrt(),
     };
     let pair = top_eigenpair(&scaled, &generic(p), LanczosSettings::default())?;
-    Ok(Spectral::from(pair, 1.0))
+    Ok(Spectral::from(pair, 1.0, 1))
 }
 
 /// Leading eigenvector of `Γ = K (Y/√p - ρ I)/Δ`, `K` the covariance of the layered prior.
 ///
 /// The outlier sits at 1 below the weak-recovery threshold; for a linear prior the direction is
-/// that of the fixed point of message passing.
+/// that of the fixed point of message passing, up to `O(p^(-1/2))`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use onsager_amp::{Problem, spectral};
+/// use onsager_ensembles::Seed;
+/// use onsager_model::{Chain, Instance, Teacher};
+/// use onsager_scalar::{activation::PiecewiseLinear, prior::Gaussian};
+///
+/// let tree = Chain::new(Arc::new(Gaussian::standard()))
+///     .layer(2.0, Arc::new(PiecewiseLinear::linear()))
+///     .spiked_wigner(1.0)?; // where the principal component has no overlap left
+/// let sizes = tree.sizes(tree.signal_index(), 400);
+/// let stream = |purpose: &str| Seed(1).stream("doc", 0, 0, purpose);
+/// let instance = Instance::draw(&tree, &sizes, stream, Teacher::fixed())?;
+/// let lamp = spectral::lamp(&Problem::new(&tree, &instance)?)?;
+/// assert!(lamp.converged && lamp.squared_cosine(instance.truth(2).unwrap()) > 0.3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As for [`pca`]; a prior or a layer that is not centred, for which zero is no fixed point.
 pub fn lamp(problem: &Problem) -> Result<Spectral, AmpError> {
     let (y, noise) = spiked(problem)?;
     let covariance = covariance(problem)?;
-    lamp_with(
-        y,
-        noise,
-        covariance.as_ref(),
-        problem.tree.signal().second_moment,
-    )
+    let rho = problem.tree.signal().second_moment;
+    let found = lamp_with(y, noise, covariance.as_ref(), rho)?;
+    let is_linear = |f: &&onsager_model::Factor| matches!(f.kind, FactorKind::Linear { .. });
+    let layers = problem.tree.factors().iter().filter(is_linear).count() as u64;
+    let products = found.products / 2 * (1 + 2 * layers);
+    Ok(Spectral { products, ..found })
 }
 
 /// [`lamp`] for any covariance `K`, given as an operator and possibly singular, of mean eigenvalue
@@ -86,7 +105,7 @@ pub fn lamp_with(
     )?;
     let settings = LanczosSettings::default();
     let pair = top_eigenpair_preconditioned(covariance, &centred, &generic(p), settings)?;
-    Ok(Spectral::from(pair, 1.0 / noise))
+    Ok(Spectral::from(pair, 1.0 / noise, 2))
 }
 
 /// Covariance of the signal given the matrices, at leading order, as an operator:
@@ -181,12 +200,12 @@ pub(crate) struct Guess {
 }
 
 impl Spectral {
-    fn from(pair: Eigenpair, scale: f64) -> Self {
+    fn from(pair: Eigenpair, scale: f64, products: u64) -> Self {
         Self {
             value: pair.value * scale,
             vector: pair.vector,
             residual: pair.residual * scale,
-            products: pair.products,
+            products: pair.products * products,
             converged: pair.converged,
         }
     }

@@ -13,8 +13,8 @@ use crate::problem::finite;
 use crate::rules::{Fixed, LinearLayer, Mmse};
 use crate::{AmpError, Diagonal, Engine, Memory, Message, Posterior, Problem, Rule, spectral};
 
-/// Where a run starts. In all of them `mean(c) = ρ - |v|²/p`, so that the first messages claim
-/// no more than the start knows.
+/// Where a run starts. Every start has `mean(c)` close to `ρ - |v|²/p`, so that the first messages
+/// claim no more than the start knows.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Start {
@@ -41,6 +41,13 @@ pub enum Start {
     /// Moments by name of variable; prior means elsewhere. They count as independent of the
     /// matrices.
     Given(Vec<(String, Posterior)>),
+}
+
+impl Start {
+    /// Whether it depends on the seed.
+    pub(crate) fn is_random(&self) -> bool {
+        matches!(self, Self::Uninformed | Self::SideInformation { .. })
+    }
 }
 
 /// Squared norm of a random start over `ρ`. The overlap of a random direction is `1/n` in squared
@@ -160,6 +167,8 @@ impl Engine {
         let tree = &problem.tree;
         let found = spectral::lamp(problem)?;
         let guess = found.scaled(problem)?;
+        // One more product for the scale.
+        self.start_products += found.products + 1;
         let mut linear: Vec<(usize, Box<dyn Rule>)> = Vec::new();
         for (f, factor) in tree.factors().iter().enumerate() {
             match &factor.kind {
@@ -214,6 +223,9 @@ impl Engine {
         let rest = self.sweep_until_rest();
         for (f, rule) in self.observations.iter().zip(stand_ins) {
             self.rules[*f] = rule;
+            // What the stand-in said is not to be averaged with what the data say.
+            let edge = self.graph.of_factor[*f][0];
+            self.graph.edges[edge].sent = false;
         }
         rest
     }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use common::{draw, layer, problem};
 use nalgebra::DMatrix;
 use onsager_amp::{
-    AmpError, Damping, Diagonal, Posterior, Problem, Settings, Start, Stop, infer, infer_observed,
-    spectral,
+    AmpError, Damping, Diagonal, Posterior, Problem, Schedule, Settings, Start, Step, Stop, infer,
+    infer_observed, spectral,
 };
 use onsager_model::{Chain, Instance, Tree};
 use onsager_operators::{Dense, Symmetric};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher};
+use proptest::prelude::*;
 
 fn sign_tree(noise: f64) -> Tree {
     layer(2.0, PiecewiseLinear::sign())
@@ -130,28 +131,39 @@ fn the_trivial_point_is_reported_as_such() {
 }
 
 #[test]
-fn an_exploding_run_is_reported_and_keeps_finite_numbers() {
-    // A student who believes in a fiftieth of the noise, and a Gaussian law that does not bound
-    // its estimates.
-    let truth = layer(0.5, PiecewiseLinear::linear())
-        .spiked_wigner(50.0)
+fn data_that_overflow_are_a_divergence_with_finite_numbers() {
+    let tree = layer(2.0, PiecewiseLinear::relu()).denoising(0.5).unwrap();
+    let instance = draw(&tree, 50, 1);
+    let given = Instance::given(&tree, instance.sizes()).unwrap();
+    let given = given
+        .operator(1, instance.operator(1).unwrap().clone())
         .unwrap();
-    let student = layer(0.5, PiecewiseLinear::linear())
-        .spiked_wigner(0.02)
-        .unwrap();
-    let instance = draw(&truth, 200, 1);
-    let settings = Settings {
-        damping: Damping::Fixed(1.0),
-        ..Settings::default()
-    };
-    let found = infer(&Problem::new(&student, &instance).unwrap(), &settings).unwrap();
-    assert!(
-        matches!(found.stop, Stop::Diverged | Stop::NotConverged),
-        "{:?}",
-        found.stop
-    );
+    let given = given.data(3, vec![1e200; 50]).unwrap().build().unwrap();
+    let found = infer(&Problem::new(&tree, &given).unwrap(), &Settings::default()).unwrap();
+    assert_eq!((found.stop, found.evidence), (Stop::Diverged, None));
     assert!(found.estimate.iter().all(|x| x.is_finite()));
     assert!(found.claimed_mse.is_finite() && found.nishimori_gap.is_finite());
+}
+
+#[test]
+fn a_student_who_believes_in_too_little_noise_is_seen_off_the_nishimori_line() {
+    let truth = layer(0.5, PiecewiseLinear::linear())
+        .spiked_wigner(5.0)
+        .unwrap();
+    let student = layer(0.5, PiecewiseLinear::linear())
+        .spiked_wigner(0.1)
+        .unwrap();
+    let instance = draw(&truth, 400, 1);
+    let found = infer(
+        &Problem::new(&student, &instance).unwrap(),
+        &Settings::default(),
+    )
+    .unwrap();
+    println!("{:?} {} {:?}", found.stop, found.claimed_mse, found.mse);
+    assert!(found.estimate.iter().all(|x| x.is_finite()));
+    // It claims to know the signal, and does not.
+    assert!(found.mse.unwrap() > 2.0 * found.claimed_mse);
+    assert!(found.nishimori_gap.abs() > 1.0);
 }
 
 #[test]
@@ -247,6 +259,17 @@ fn wrong_input_is_refused() {
         "step must be in (0, 1], got 0"
     );
 
+    let beyond = Step {
+        factor: 3,
+        targets: vec![1],
+    };
+    let error = Schedule::new(&tree, vec![beyond]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("target of a schedule step must be below")
+    );
+
     let relu = layer(2.0, PiecewiseLinear::relu())
         .spiked_wigner(0.5)
         .unwrap();
@@ -318,4 +341,43 @@ fn a_binary_layer_below_sign_is_recovered_and_kept() {
         found.overlap
     );
     assert!(found.variable("z").unwrap().overlap.unwrap() > 0.99);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_declaration_gives_finite_numbers_or_an_error(
+        ln_aspect in -1.5..1.5f64,
+        ln_noise in -9.0..4.0f64,
+        phi in 0..3usize,
+        start in 0..4usize,
+        depth in 0..3usize,
+        wigner: bool,
+        p in 1..40usize,
+        seed: u64,
+    ) {
+        let phi = [PiecewiseLinear::linear(), PiecewiseLinear::sign(), PiecewiseLinear::relu()][phi].clone();
+        let mut chain = Chain::new(Arc::new(Gaussian::standard()));
+        for _ in 0..depth {
+            chain = chain.layer(ln_aspect.exp(), Arc::new(phi.clone()));
+        }
+        let noise = ln_noise.exp();
+        let tree = if wigner { chain.spiked_wigner(noise) } else { chain.denoising(noise) };
+        let start = [
+            Start::Uninformed,
+            Start::Spectral,
+            Start::Informed,
+            Start::SideInformation { snr: 1.0 / noise },
+        ][start].clone();
+        let settings = Settings { start, max_iterations: 100, ..Settings::default() };
+        if let Ok(found) = infer(&problem(&tree.unwrap(), p, seed), &settings) {
+            for v in &found.variables {
+                prop_assert!(v.mean.iter().all(|x| x.is_finite()), "{:?}", found.stop);
+                prop_assert!(v.variance.iter().all(|c| *c >= 0.0 && c.is_finite()));
+            }
+            prop_assert!(found.evidence.is_none_or(f64::is_finite));
+            prop_assert!(found.nishimori_gap.is_finite() && found.residual >= 0.0);
+        }
+    }
 }

@@ -1,10 +1,13 @@
+use crate::figures::{denoising, spiked_depth, spiked_fashion, spiked_mmse, spiked_potential};
 use crate::{Figure, FigureError};
 
 /// Every figure of the report, in reading order. One line adds an entry.
 pub const REGISTRY: &[&dyn Figure] = &[
-    &crate::figures::spiked_potential::SpikedPotential,
-    &crate::figures::denoising::DenoisingFigure,
-    &crate::figures::spiked_fashion::SpikedFashion,
+&spiked_mmse::SpikedMmse,
+    &spiked_potential::SpikedPotential,
+    &spiked_depth::SpikedDepth,
+    &denoising::DenoisingFigure,
+    &spiked_fashion::SpikedFashion,
 ];
 
 /// The figure of this identifier among `registry`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::model::{NOWHERE, one_line};
+use crate::model::one_line;
 use crate::presets::presets;
 use crate::reader::{Context, Node, Place, Quantity, Reader, Value};
 use crate::{Model, ModelError};
@@ -383,5 +383,5 @@ pub(crate) fn node_of(value: toml::Value) -> Node {
             Value::Table(table.into_iter().map(|(k, v)| (k, node_of(v))).collect())
         }
     };
-    Node::new(value, &NOWHERE)
+    Node::new(value, &Place::Nowhere)
 }

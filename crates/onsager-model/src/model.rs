@@ -10,9 +10,9 @@ use crate::document::{Document, node_of};
 use crate::factors::FactorDeclaration;
 use crate::inference::{Estimator, Inference, Rule};
 use crate::observation::{Observation, ObservationKind};
-use crate::reader::{Context, Kinds, Node, Place, Reader, Value};
-use crate::signal::{Bias, Signal};
-use crate::{Activation, Chain, Law, ModelError, Tree};
+use crate::reader::{Context, Kinds, Node, Reader, Value};
+use crate::signal::Signal;
+use crate::{Chain, ModelError, Tree};
 
 /// A declared inference problem: a signal, what is seen of it, and how it is to be inferred.
 ///
@@ -185,17 +185,10 @@ impl Model {
     pub(crate) fn check(&self) -> Result<(), ModelError> {
         // Custom laws check themselves; a stand-in takes their place here.
         let mut plain = self.clone();
-        if let Some(signal) = &mut plain.signal {
-            if let Law::Custom(_) = signal.prior {
-                signal.prior = Law::gaussian();
-            }
-            for layer in &mut signal.layers {
-                if let Activation::Custom(_) = layer.activation {
-                    layer.activation = Activation::Linear;
-                }
-                if let Bias::Law(Law::Custom(_)) = layer.bias {
-                    layer.bias = Bias::default();
-                }
+        plain.signal.iter_mut().for_each(Signal::forget_custom_laws);
+        for observation in &mut plain.observations {
+            if let ObservationKind::SpikedWishart { left, .. } = &mut observation.kind {
+                left.forget_custom_laws();
             }
         }
         let value = toml::Value::try_from(&plain)
@@ -224,7 +217,7 @@ impl Model {
             .transpose()?;
         let one = table.get("observation");
         let observations = match &one {
-            Some(reader) if reader.node_is_given("observations", &table.reader) => {
+            Some(reader) if table.reader.has("observations") => {
                 return Err(reader.fail(ModelError::Both(
                     "[observation]".to_string(),
                     "[[observations]]".to_string(),
@@ -289,12 +282,6 @@ impl Model {
             }
         }
         Ok(())
-    }
-}
-
-impl Reader<'_> {
-    fn node_is_given(&self, key: &str, table: &Reader<'_>) -> bool {
-        table.has(key)
     }
 }
 
@@ -411,6 +398,3 @@ impl<'de> Deserialize<'de> for Model {
         Self::of_value(value).map_err(serde::de::Error::custom)
     }
 }
-
-/// Nodes of a value that has no text behind it.
-pub(crate) const NOWHERE: Place = Place::Nowhere;

@@ -61,11 +61,14 @@ impl Output {
     }
 
     pub(crate) fn read(reader: &Reader<'_>) -> Result<Self, ModelError> {
-        match reader.one_of("output", KINDS) {
-            Err(error) if is_unknown_kind(&error) => (reader.one_of("output", activation::KINDS))
-                .map(Self::Activation)
-                .map_err(list_all),
-            other => other,
+        let table = reader.tagged("kind")?;
+        if table.is_one_of(activation::KINDS) {
+            Activation::read(reader).map(Self::Activation)
+        } else if table.is_one_of(KINDS) {
+            reader.one_of("output", KINDS)
+        } else {
+            let allowed = format!("{}, {}", names(activation::KINDS), names(KINDS));
+            Err(table.unknown_kind("output", allowed))
         }
     }
 }
@@ -93,34 +96,3 @@ pub(crate) const KINDS: &Kinds<Output> = &[
     }),
     ("modulus", |_| Ok(Output::Modulus)),
 ];
-
-fn innermost(error: &ModelError) -> &ModelError {
-    match error {
-        ModelError::At { error, .. } => innermost(error),
-        other => other,
-    }
-}
-
-fn is_unknown_kind(error: &ModelError) -> bool {
-    matches!(innermost(error), ModelError::UnknownKind { .. })
-}
-
-/// Completes the list of kinds in the message.
-fn list_all(error: ModelError) -> ModelError {
-    match error {
-        ModelError::At { place, error } => ModelError::At {
-            place,
-            error: Box::new(list_all(*error)),
-        },
-        ModelError::UnknownKind {
-            what,
-            kind,
-            allowed,
-        } => ModelError::UnknownKind {
-            what,
-            kind,
-            allowed: format!("{allowed}, {}", names(KINDS)),
-        },
-        other => other,
-    }
-}

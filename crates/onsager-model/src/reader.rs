@@ -355,16 +355,28 @@ impl<'a> Table<'a> {
 
     /// Reads the keys of the kind that the table's tag names.
     pub(crate) fn one_of<T>(&mut self, what: &str, kinds: &Kinds<T>) -> Result<T, ModelError> {
-        let Some((name, reader)) = self.kind.clone() else {
-            return Err(self.reader.fail(ModelError::MissingKey("kind".to_string())));
-        };
-        match kinds.iter().find(|(kind, _)| *kind == name) {
+        let name = self.kind.as_ref().map(|(name, _)| name.as_str());
+        match kinds.iter().find(|(kind, _)| Some(*kind) == name) {
             Some((_, read)) => read(self),
-            None => Err(reader.fail(ModelError::UnknownKind {
+            None => Err(self.unknown_kind(what, names(kinds))),
+        }
+    }
+
+    /// Whether the table's tag names one of these.
+    pub(crate) fn is_one_of<T>(&self, kinds: &Kinds<T>) -> bool {
+        let name = self.kind.as_ref().map(|(name, _)| name.as_str());
+        kinds.iter().any(|(kind, _)| Some(*kind) == name)
+    }
+
+    /// The error for a tag that names nothing, at the tag.
+    pub(crate) fn unknown_kind(&self, what: &str, allowed: String) -> ModelError {
+        match &self.kind {
+            None => (self.reader).fail(ModelError::MissingKey(format!("{}.kind", self.reader.key))),
+            Some((name, reader)) => reader.fail(ModelError::UnknownKind {
                 what: what.to_string(),
-                kind: name,
-                allowed: names(kinds),
-            })),
+                kind: name.clone(),
+                allowed,
+            }),
         }
     }
 

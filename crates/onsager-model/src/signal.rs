@@ -150,6 +150,21 @@ impl Signal {
         Ok(signal)
     }
 
+    /// Puts a law of the grammar in place of each of the user's own.
+    pub(crate) fn forget_custom_laws(&mut self) {
+        if let Law::Custom(_) = self.prior {
+            self.prior = Law::gaussian();
+        }
+        for layer in &mut self.layers {
+            if let Activation::Custom(_) = layer.activation {
+                layer.activation = Activation::Linear;
+            }
+            if let Bias::Law(Law::Custom(_)) = layer.bias {
+                layer.bias = Bias::default();
+            }
+        }
+    }
+
     fn check(&self) -> Result<(), ModelError> {
         if let (Some(name), Some(last)) =
             (&self.name, self.layers.last().and_then(|l| l.name.as_ref()))

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use onsager_model::{Tree, Variable};
 
 use crate::ReplicaError;
-use crate::factor::{
-    Belief, Denoising, FactorAverage, Observation, Passage, Response, averages,
-};
+use crate::factor::{Belief, Denoising, FactorAverage, Observation, Passage, Response, averages};
 
 /// The asymptotic reading of a chain.
 ///
@@ -113,7 +111,9 @@ impl StateEvolution {
     /// Whether variable `v` takes finitely many values.
     pub(crate) fn is_discrete(&self, v: usize) -> bool {
         self.factors[v].discrete_entropy().is_some()
-            || self.factors[v].componentwise().is_some_and(|c| c.is_discrete)
+            || self.factors[v]
+                .componentwise()
+                .is_some_and(|c| c.is_discrete)
     }
 
     /// The stretches of the chain on which fixed points are sought: the whole chain, and the part
@@ -224,11 +224,13 @@ impl Stretch<'_> {
         let mut inner_stable = true;
         for (i, factor) in self.factors().iter().enumerate() {
             let (snr, passage) = (u[i].exp(), &at.passages[i]);
-            let r = factor.response(belief, snr)?;
+            let r = factor.response(belief, snr, passage)?;
             if i > 0 {
                 let scale = passage.inner_snr.recip();
-                let mut row: Vec<f64> =
-                    overlap.iter().map(|d| scale * r.snr_by_overlap * d).collect();
+                let mut row: Vec<f64> = overlap
+                    .iter()
+                    .map(|d| scale * r.snr_by_overlap * d)
+                    .collect();
                 row[i - 1] -= 1.0;
                 row[i] += scale * r.snr_by_snr * snr;
                 rows.push(row);
@@ -259,12 +261,7 @@ impl Stretch<'_> {
         let mut belief = self.below();
         for (i, factor) in self.factors().iter().enumerate() {
             if i == u.len() {
-                // An exactly known field leaves no freedom to the message.
-                let target = u[i - 1];
-                let found = match belief.mmse > 0.0 {
-                    true => invert(&**factor, belief, target)?,
-                    false => None,
-                };
+                let found = invert(&**factor, belief, u[i - 1])?;
                 match found {
                     Some(x) => u.push(x),
                     None => return Ok(None),
@@ -350,4 +347,43 @@ fn invert(
         }
     }
     Ok(Some(x1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use onsager_model::Chain;
+    use onsager_scalar::{activation::PiecewiseLinear, prior::Gaussian};
+
+    use super::*;
+
+    /// Overlaps and ratios are conjugate: at a fixed point no ratio changes the potential, in any
+    /// layer, though every overlap above it moves.
+    #[test]
+    fn the_potential_is_stationary_in_every_ratio() {
+        let tree = Chain::new(Arc::new(Gaussian::standard()))
+            .layer(1.5, Arc::new(PiecewiseLinear::sign()))
+            .layer(2.0, Arc::new(PiecewiseLinear::relu()))
+            .spiked_wigner(0.2)
+            .unwrap();
+        let chain = StateEvolution::new(&tree).unwrap();
+        let curve = chain.curve(None).unwrap();
+        let (path, log_noise) = (&curve.paths[0], 0.2f64.ln());
+        let found = path.at(&chain, log_noise).unwrap();
+        assert!(!found.is_empty());
+        for (_, point) in found {
+            let stretch = path.stretch(&chain);
+            let at = |i: usize, d: f64| {
+                let mut u = point.u.clone();
+                u[i] += d;
+                stretch.potential(&u, &stretch.evaluate(&u).unwrap(), 0.2)
+            };
+            for i in 0..point.u.len() {
+                // Truncation d²/6 and rounding 1e-15/d.
+                let slope = (at(i, 1e-4) - at(i, -1e-4)) / 2e-4;
+                assert!(slope.abs() < 2e-9, "variable {i}: {slope:e}");
+            }
+        }
+    }
 }

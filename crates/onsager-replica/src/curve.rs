@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::ReplicaError;
 use crate::chain::{LN_SNR_MAX, StateEvolution, Stretch};
+use crate::factor::{FactorAverage, KNOWN};
 use crate::fixed_point::Frozen;
 use crate::path::{Constraint, Point, correct, distance, dot, follow};
 
@@ -79,9 +80,18 @@ pub(crate) struct Path {
     pub(crate) origin: Option<f64>,
 }
 
-/// Lowest `ln snr` of the first variable: overlaps of 1e-13 differ from zero by less than the
-/// accuracy of any number derived from them.
-const LN_SNR_MIN: f64 = -30.0;
+/// The chain up to a discrete variable that is observed directly, and its curve.
+pub(crate) struct Below {
+    pub(crate) v: usize,
+    pub(crate) chain: StateEvolution,
+    pub(crate) curve: Curve,
+}
+
+/// Noise, in units of `E x²`, of a direct observation that tells discrete values apart with an
+/// error below `exp(-1000)`.
+pub(crate) const RESOLVED: f64 = 1e-4;
+/// Accuracy of the curve in `ln noise`: smaller variations are not told from rounding.
+const FLAT: f64 = 1e-8;
 /// Step of the search in `ln snr`: a ratio of 2.
 const GRID: f64 = 0.7;
 /// Noise that a curve spans unless told otherwise.
@@ -91,7 +101,7 @@ impl StateEvolution {
     /// The curve of fixed points for noises in `range` (by default 1e-8 to 1e8).
     ///
     /// - **Completeness**: a chain has one fixed point at most for every snr of its latent, so the
-    ///   curve is complete where it was sought: latent snr from 1e-13 to 1e11 on a grid of
+    ///   curve is complete where it was sought: latent snr from 1e-12 to 1e11 on a grid of
     ///   ratio 2, connected pieces followed whole.
     /// - **Accuracy**: points solve the equations to 1e-9 in the logarithm of every snr, folds are
     ///   extrema of the noise to 1e-8.
@@ -107,12 +117,25 @@ impl StateEvolution {
                 value: range.0,
             });
         }
+        let hidden = self.hidden_discrete()?;
         let mut paths = Vec::new();
         for stretch in self.stretches() {
-            stretch.paths(range, &mut paths)?;
+            stretch.paths(range, &hidden, &mut paths)?;
         }
-        let frozen = self.frozen()?;
+        let frozen = self.frozen(&hidden)?;
         Ok(self.described(paths, frozen, range))
+    }
+
+    /// The parts of the chain below every discrete variable with layers on both sides.
+    fn hidden_discrete(&self) -> Result<Vec<Below>, ReplicaError> {
+        let hidden = |v: &usize| !self.variables[*v].is_field && self.is_discrete(*v);
+        let below = |v: usize| {
+            let scale = self.variables[v].second_moment;
+            let chain = self.truncated(v, RESOLVED * scale);
+            let curve = chain.curve(Some((RESOLVED * scale, 10.0 * scale)))?;
+            Ok(Below { v, chain, curve })
+        };
+        (1..self.signal()).filter(hidden).map(below).collect()
     }
 
     /// The noise below which zero overlap is unstable, if zero overlap is a fixed point at all.
@@ -138,7 +161,9 @@ impl StateEvolution {
                     mmse: signal.mmse,
                     snr,
                     potential: stretch.potential(&p.u, &p.at, noise),
-                    stable: p.linear.is_stable(self.observation.snr_slope(signal.overlap, noise)),
+                    stable: p
+                        .linear
+                        .is_stable(self.observation.snr_slope(signal.overlap, noise)),
                 }
             }));
             let mut first = 0;
@@ -204,12 +229,20 @@ impl Path {
 
 impl Stretch<'_> {
     /// Adds every path of this stretch.
-    fn paths(&self, range: (f64, f64), paths: &mut Vec<Path>) -> Result<(), ReplicaError> {
+    fn paths(
+        &self,
+        range: (f64, f64),
+        hidden: &[Below],
+        paths: &mut Vec<Path>,
+    ) -> Result<(), ReplicaError> {
         // The path may begin at its origin outside the range and come back.
-        let origin = self.chain.origin().map_or(f64::INFINITY, |noise| 1e-2 * noise);
+        let origin = self
+            .chain
+            .origin()
+            .map_or(f64::INFINITY, |noise| 1e-2 * noise);
         let window = (range.0.min(origin).ln() - 0.7, range.1.ln() + 0.7);
         let mut covered: Vec<(f64, f64)> = Vec::new();
-        let mut t = LN_SNR_MIN;
+        let mut t = self.lowest();
         while t <= LN_SNR_MAX {
             match covered.iter().find(|(lo, hi)| *lo <= t && t <= *hi) {
                 Some((_, hi)) => t = hi + 0.1 * GRID,
@@ -221,18 +254,12 @@ impl Stretch<'_> {
         }
         // Above a discrete variable further pieces live on a narrow interval of the latent snr,
         // while its own snr varies over decades.
-        for v in self.first + 1..self.chain.signal() {
-            if self.chain.variables[v].is_field || !self.chain.is_discrete(v) || self.first > 0 {
-                continue;
-            }
-            // Values are told apart at ratios of order 1 and surely at 1e3, in units of E x².
-            let scale = self.chain.variables[v].second_moment;
-            let below = self.chain.truncated(v, scale);
-            let curve = below.curve(Some((1e-3 * scale, 10.0 * scale)))?;
-            let mut log_noise = scale.ln();
-            while log_noise > (2e-3 * scale).ln() {
-                for path in curve.paths.iter().filter(|p| p.first == 0) {
-                    for (_, point) in path.at(&below, log_noise)? {
+        for below in hidden.iter().filter(|_| self.first == 0) {
+            let (low, high) = below.curve.range;
+            let mut log_noise = high.ln() - GRID;
+            while log_noise > low.ln() + GRID {
+                for path in below.curve.paths.iter().filter(|p| p.first == 0) {
+                    for (_, point) in path.at(&below.chain, log_noise)? {
                         self.grow(point.u, window, &mut covered, paths)?;
                     }
                 }
@@ -240,6 +267,24 @@ impl Stretch<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Lowest `ln snr` of the first variable. Near zero overlap nothing changes below 1e-12;
+    /// elsewhere the noise keeps growing as the snr falls.
+    fn lowest(&self) -> f64 {
+        let even = |f: &dyn FactorAverage| f.componentwise().is_some_and(|c| c.is_even);
+        let zero = self.chain.origin().is_some() || self.chain.factors.iter().any(|f| even(&**f));
+        if zero { -27.0 } else { -45.0 }
+    }
+
+    /// Whether a field below a jump is known to the last digit: beyond lies the frozen branch.
+    fn is_frozen(&self, p: &Point) -> bool {
+        let above = &self.chain.factors[self.first + 1..];
+        p.at.passages.iter().zip(above).any(|(passage, factor)| {
+            let jumps = factor.componentwise().is_some_and(|c| c.is_discontinuous);
+            // Above a known variable what is left is of the order of its floor.
+            jumps && passage.outer.mmse < 1e3 * KNOWN
+        })
     }
 
     /// Follows the path through a seed, given by the snr of the first variables, both ways.
@@ -254,19 +299,20 @@ impl Stretch<'_> {
         // The first snr determines the point, so a path that comes back is known already.
         let known = |t: f64| covered.iter().any(|(lo, hi)| *lo < t && t < *hi);
         // Where the noise is out of range nothing has to be found.
-        let wanted = |p: &Point| (low..=high).contains(&p.at.log_noise) && !known(p.u[0]);
+        let wanted = |p: &Point| {
+            (low..=high).contains(&p.at.log_noise) && !known(p.u[0]) && !self.is_frozen(p)
+        };
         let Some(seed) = self.seed(inner).filter(wanted) else {
             return Ok(());
         };
-        let last = self.chain.signal() - self.first;
+        let lowest = self.lowest();
         let stop = |p: &Point| {
-            (p.tangent[0] < 0.0 && p.u[0] < LN_SNR_MIN + 1e-9)
+            (p.tangent[0] < 0.0 && p.u[0] < lowest + 1e-9)
                 || known(p.u[0])
+                || self.is_frozen(p)
                 || (p.slope < 0.0 && p.at.log_noise < low)
                 || (p.slope > 0.0 && p.at.log_noise > high)
                 || p.u.iter().any(|u| *u > LN_SNR_MAX)
-                // An inner variable known to this precision is frozen: no field is left.
-                || p.at.passages[..last].iter().any(|q| q.outer.mmse < 1e-250)
         };
         let mut points = follow(self, seed.clone().reversed(), stop)?;
         points.reverse();
@@ -304,13 +350,23 @@ impl Stretch<'_> {
         while at + 1 < points.len() {
             let (a, b) = (&points[at], &points[at + 1]);
             if (a.slope < 0.0) != (b.slope < 0.0) {
-                if let Some(fold) = self.fold(a, b)? {
+                // A slope within rounding of zero may have either sign: at an extremum the noise
+                // lies beyond both ends, which is told apart from 1e-11 on.
+                let turns = |f: &Point| {
+                    let (x, y) = (
+                        f.at.log_noise - a.at.log_noise,
+                        f.at.log_noise - b.at.log_noise,
+                    );
+                    x.abs().max(y.abs()) > 1e-2 * FLAT
+                        && (x * y > 0.0 || x.abs().min(y.abs()) < 1e-3 * FLAT)
+                };
+                if let Some(fold) = self.fold(a, b)?.filter(turns) {
                     points.insert(at + 1, fold);
                     folds.push(at + 1);
                     at += 1;
                 }
             } else if hides_folds(a, b)
-                && distance(&a.u, &b.u) > 1e-3
+                && a.slope.abs().max(b.slope.abs()) * distance(&a.u, &b.u) > FLAT
                 && let Some(middle) = self.on_chord(a, b, 0.5)?
             {
                 points.insert(at + 1, middle);
@@ -326,27 +382,28 @@ impl Stretch<'_> {
         })
     }
 
-    /// Where overlaps vanish, the noise tends to a limit linearly in the overlap: once it has
-    /// stopped changing by more than [`FLAT`], further points only add rounding.
+    /// Where overlaps vanish, the noise tends to a limit linearly in the overlap: while it stays
+    /// within [`FLAT`] of its limit, points only add rounding.
     fn drop_flat_beginning(&self, points: &mut Vec<Point>) -> Option<f64> {
-        const FLAT: f64 = 1e-8;
-        let start = points.first()?;
-        if start.u[0] > LN_SNR_MIN + 1.0 || start.slope.abs() > 1e-6 {
+        let mut limit = points.first()?.at.log_noise;
+        if let Some(closed) = self.chain.origin().map(f64::ln)
+            && (closed - limit).abs() < FLAT
+        {
+            limit = closed;
+        }
+        let near = |p: &Point| (p.at.log_noise - limit).abs() < FLAT;
+        if points[0].u[0] > self.lowest() + 1.0 || !points.get(1).is_some_and(near) {
             return None;
         }
-        let limit = start.at.log_noise;
         let kept = points
             .iter()
-            .position(|p| (p.at.log_noise - limit).abs() > FLAT)
+            .position(|p| !near(p))
             .unwrap_or(points.len() - 1);
         points.drain(..kept.saturating_sub(1));
-        if let Some(p) = points.first_mut() {
-            // Within FLAT of the limit: backward error below the accuracy of the curve. Its slope
-            // is rounding; it continues that of the next point.
-            p.at.log_noise = limit;
-        }
         if let [a, b, ..] = points.as_mut_slice() {
-            a.slope = a.slope.abs().copysign(b.slope);
+            // Moved by less than the accuracy of the curve; the slope continues that of the next.
+            a.at.log_noise = limit;
+            a.slope = a.slope.abs().copysign(b.at.log_noise - limit);
         }
         Some(limit)
     }
@@ -355,7 +412,11 @@ impl Stretch<'_> {
     fn on_chord(&self, a: &Point, b: &Point, s: f64) -> Result<Option<Point>, ReplicaError> {
         let length = distance(&a.u, &b.u);
         let guess = hermite_point(a, b, s);
-        let normal: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| (b - a) / length).collect();
+        let normal: Vec<f64> =
+            a.u.iter()
+                .zip(&b.u)
+                .map(|(a, b)| (b - a) / length)
+                .collect();
         let plane = Constraint::Plane {
             normal: &normal,
             through: &guess,
@@ -402,12 +463,7 @@ impl Stretch<'_> {
     }
 
     /// The solution at `log_noise` on a segment that brackets it.
-    fn between(
-        &self,
-        a: &Point,
-        b: &Point,
-        log_noise: f64,
-    ) -> Result<Option<Point>, ReplicaError> {
+    fn between(&self, a: &Point, b: &Point, log_noise: f64) -> Result<Option<Point>, ReplicaError> {
         let towards: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| b - a).collect();
         let (mut lo, mut hi) = (0.0, 1.0);
         let rising = b.at.log_noise > a.at.log_noise;

@@ -22,9 +22,14 @@ pub(crate) trait FactorAverage: Debug + Send + Sync {
     /// Outgoing orders and share of the potential per component of the outer variable.
     fn pass(&self, inner: Belief, outer_snr: f64) -> Result<Passage, ReplicaError>;
 
-    /// Derivatives of [`FactorAverage::pass`], by central differences unless known.
-    fn response(&self, inner: Belief, outer_snr: f64) -> Result<Response, ReplicaError> {
-        differences(self, inner, outer_snr)
+    /// Derivatives of [`FactorAverage::pass`], whose value is `base`; by differences unless known.
+    fn response(
+        &self,
+        inner: Belief,
+        outer_snr: f64,
+        base: &Passage,
+    ) -> Result<Response, ReplicaError> {
+        differences(self, inner, outer_snr, base)
     }
 
     /// The same map for a believed precision that differs from the true gain and noise.
@@ -107,6 +112,24 @@ pub(crate) struct Belief {
     pub(crate) mmse: f64,
 }
 
+impl Belief {
+    /// Both numbers come from averages of their own; the larger one is known better through the
+    /// other, since together they make `rho`.
+    fn new(overlap: f64, mmse: f64, rho: f64) -> Self {
+        if mmse < overlap {
+            Self {
+                overlap: rho - mmse,
+                mmse,
+            }
+        } else {
+            Self {
+                overlap,
+                mmse: rho - overlap,
+            }
+        }
+    }
+}
+
 /// What a factor sends both ways.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Passage {
@@ -145,6 +168,7 @@ fn average_of(factor: &Factor, tree: &Tree) -> Result<Arc<dyn FactorAverage>, Re
         FactorKind::Activation(phi) => Arc::new(Layer {
             phi: Arc::clone(phi),
             field_variance: tree.variables()[factor.variables[0]].second_moment,
+            second_moment: tree.variables()[factor.variables[1]].second_moment,
         }),
         FactorKind::SpikedWigner { noise } => Arc::new(Observed(SpikedWigner { noise: *noise })),
         FactorKind::Denoising { noise } => Arc::new(Observed(Denoising { noise: *noise })),
@@ -161,10 +185,7 @@ impl FactorAverage for Latent {
         let found = average::prior(&*self.0, outer_snr).map_err(|e| failed("prior", e))?;
         Ok(Passage {
             inner_snr: 0.0,
-            outer: Belief {
-                overlap: found.overlap,
-                mmse: found.mmse,
-            },
+            outer: Belief::new(found.overlap, found.mmse, self.0.second_moment()),
             potential: found.potential,
             error: found.error,
         })
@@ -199,7 +220,7 @@ impl FactorAverage for Weights {
             error: 0.0,
         })
     }
-    fn response(&self, _: Belief, _: f64) -> Result<Response, ReplicaError> {
+    fn response(&self, _: Belief, _: f64, _: &Passage) -> Result<Response, ReplicaError> {
         Ok(Response {
             snr_by_snr: self.aspect,
             snr_by_overlap: 0.0,
@@ -223,24 +244,27 @@ impl FactorAverage for Weights {
     }
 }
 
+/// Variance of a field that counts as known: with ratios up to 1e11 a continuous function does not
+/// tell it from zero; below a jump curves end there.
+pub(crate) const KNOWN: f64 = 1e-30;
+
 /// `x = φ(h)`.
 #[derive(Debug)]
 struct Layer {
     phi: Arc<dyn Activation>,
     /// `E h²`.
     field_variance: f64,
+    /// `E φ(h)²`.
+    second_moment: f64,
 }
 
 impl FactorAverage for Layer {
     fn pass(&self, inner: Belief, outer_snr: f64) -> Result<Passage, ReplicaError> {
-        let found = average::layer(&*self.phi, outer_snr, inner.overlap, inner.mmse)
+        let found = average::layer(&*self.phi, outer_snr, inner.overlap, inner.mmse.max(KNOWN))
             .map_err(|e| failed("activation", e))?;
         Ok(Passage {
             inner_snr: found.score,
-            outer: Belief {
-                overlap: found.overlap,
-                mmse: found.mmse,
-            },
+            outer: Belief::new(found.overlap, found.mmse, self.second_moment),
             potential: found.potential,
             error: found.error,
         })
@@ -375,39 +399,37 @@ fn failed(factor: &'static str, source: average::AverageError) -> ReplicaError {
     ReplicaError::Average { factor, source }
 }
 
-/// Central differences with a relative step of 1e-4: truncation and the averages' own error
-/// (1e-11) both enter the logarithmic derivatives at about 1e-7.
+/// Forward differences with a relative step of 1e-5, so that linear regimes are exact: truncation
+/// enters the logarithmic derivatives at 1e-5 and the averages' own noise (1e-13) at 1e-8. They
+/// steer Newton's method and locate extrema, whose values they change by their square.
 fn differences<F: FactorAverage + ?Sized>(
     factor: &F,
     inner: Belief,
     outer_snr: f64,
+    base: &Passage,
 ) -> Result<Response, ReplicaError> {
-    const STEP: f64 = 1e-4;
+    const STEP: f64 = 1e-5;
     let mut response = Response::default();
     if outer_snr > 0.0 {
         let d = STEP * outer_snr;
-        let (up, down) = (
-            factor.pass(inner, outer_snr + d)?,
-            factor.pass(inner, outer_snr - d)?,
-        );
-        response.snr_by_snr = (up.inner_snr - down.inner_snr) / (2.0 * d);
-        response.overlap_by_snr = gained(down.outer, up.outer) / (2.0 * d);
+        let up = factor.pass(inner, outer_snr + d)?;
+        response.snr_by_snr = (up.inner_snr - base.inner_snr) / d;
+        response.overlap_by_snr = gained(base.outer, up.outer) / d;
     }
-    if inner.overlap + inner.mmse > 0.0 {
-        let shifted = |d: f64| Belief {
+    if inner.mmse > KNOWN {
+        // In units of whichever of overlap and error is small; zero overlap has no scale.
+        let d = STEP
+            * match inner.overlap {
+                0.0 => inner.mmse,
+                q => q.min(inner.mmse),
+            };
+        let shifted = Belief {
             overlap: inner.overlap + d,
             mmse: inner.mmse - d,
         };
-        // At zero overlap only the step upwards exists.
-        let d = STEP * inner.mmse.min(if inner.overlap > 0.0 { inner.overlap } else { inner.mmse });
-        let below = if inner.overlap > 0.0 { shifted(-d) } else { inner };
-        let (up, down) = (
-            factor.pass(shifted(d), outer_snr)?,
-            factor.pass(below, outer_snr)?,
-        );
-        let width = if inner.overlap > 0.0 { 2.0 * d } else { d };
-        response.snr_by_overlap = (up.inner_snr - down.inner_snr) / width;
-        response.overlap_by_overlap = gained(down.outer, up.outer) / width;
+        let up = factor.pass(shifted, outer_snr)?;
+        response.snr_by_overlap = (up.inner_snr - base.inner_snr) / d;
+        response.overlap_by_overlap = gained(base.outer, up.outer) / d;
     }
     Ok(response)
 }

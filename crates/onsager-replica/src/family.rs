@@ -187,7 +187,9 @@ fn locate(
         };
         last = Threshold {
             value: x,
-            uncertainty: (TOLERANCE * x).abs().max(t.uncertainty / t.value / slope.abs()),
+            uncertainty: (TOLERANCE * x)
+                .abs()
+                .max(t.uncertainty / t.value / slope.abs()),
             easier,
             ..t.clone()
         };

@@ -1,14 +1,15 @@
 //! Fixed points of a chain and what they predict.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use onsager_model::{Tree, Variable};
 use serde::Serialize;
 
 use crate::ReplicaError;
 use crate::chain::{StateEvolution, Stretch};
-use crate::curve::{Curve, RANGE};
-use crate::factor::Belief;
+use crate::curve::{Below, Curve, RANGE};
+use crate::factor::{Belief, FactorAverage};
 use crate::path::{Point, dot};
 
 /// All fixed points of a model, the one that message passing reaches, and the optimal one.
@@ -86,7 +87,8 @@ impl StateEvolution {
     /// All fixed points at the declared noise.
     ///
     /// ```
-    ///     /// use onsager_model::Chain;
+    /// use std::sync::Arc;
+    /// use onsager_model::Chain;
     /// use onsager_replica::StateEvolution;
     /// use onsager_scalar::prior::Gaussian;
     ///
@@ -247,21 +249,23 @@ impl StateEvolution {
         Some(self.fixed_point(&states, potential, noise, stable))
     }
 
-    /// The frozen branches: a discrete variable below a function that jumps, once known, stays
+    /// The frozen branches: a discrete variable somewhere below a function that jumps, once known, stays
     /// known at every noise, because the message it receives grows like `(mmse)^(-1/2)` while
     /// its error falls exponentially in it. The signal is then known exactly and the information
     /// is the entropy of the frozen variable given the weights.
-    pub(crate) fn frozen(&self) -> Result<Vec<Frozen>, ReplicaError> {
+    pub(crate) fn frozen(&self, hidden: &[Below]) -> Result<Vec<Frozen>, ReplicaError> {
         let mut found = Vec::new();
         for v in 0..self.signal() {
-            let jumps = self.factors.get(v + 2).and_then(|f| f.componentwise());
-            if self.variables[v].is_field || !jumps.is_some_and(|c| c.is_discontinuous) {
+            let jump =
+                |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_discontinuous);
+            if self.variables[v].is_field || !self.factors[v + 1..].iter().any(jump) {
                 continue;
             }
-            let (entropy, mut states) = match self.factors[v].discrete_entropy() {
-                Some(h) => (h, Vec::new()),
-                None if self.is_discrete(v) => self.resolved(v)?,
-                None => continue,
+            let below = hidden.iter().find(|b| b.v == v);
+            let (entropy, mut states) = match (self.factors[v].discrete_entropy(), below) {
+                (Some(h), _) => (h, Vec::new()),
+                (None, Some(below)) => below.resolved()?,
+                _ => continue,
             };
             states.resize(self.variables.len(), None);
             found.push(Frozen {
@@ -271,15 +275,17 @@ impl StateEvolution {
         }
         Ok(found)
     }
+}
 
-    /// Entropy per component of a discrete variable given the weights below it, and the state of
-    /// those variables once it is known.
-    fn resolved(&self, v: usize) -> Result<(f64, Vec<State>), ReplicaError> {
-        // Values of size √ρ are told apart at this ratio with an error below exp(-1000).
-        let noise = 1e-4 * self.variables[v].second_moment;
-        let below = self.truncated(v, noise);
-        let optimal = below.predict()?.optimal;
-        let states = below.variables[..v].iter().map(|variable| {
+impl Below {
+    /// Entropy per component of the discrete variable given the weights below it, and the state
+    /// of the variables there once it is known.
+    fn resolved(&self) -> Result<(f64, Vec<State>), ReplicaError> {
+        let optimal = self
+            .chain
+            .predict_on(&self.curve, self.chain.noise())?
+            .optimal;
+        let states = self.chain.variables[..self.v].iter().map(|variable| {
             let state = optimal.variables.get(&variable.name)?;
             let (overlap, mmse) = (state.overlap, state.mmse);
             Some((Belief { overlap, mmse }, state.snr?))
@@ -315,7 +321,8 @@ pub(crate) fn optimal(found: &[(Place, FixedPoint)]) -> Option<&(Place, FixedPoi
 /// - **Normalisation**: nats per coordinate of the signal.
 ///
 /// ```
-/// /// use onsager_model::Chain;
+/// use std::sync::Arc;
+/// use onsager_model::Chain;
 /// use onsager_replica::information_at;
 /// use onsager_scalar::prior::Gaussian;
 ///

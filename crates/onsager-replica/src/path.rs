@@ -34,7 +34,8 @@ pub(crate) struct Corrected {
 
 /// Residuals are logarithms of ratios computed to about 1e-12; below this the point is exact.
 const EXACT: f64 = 1e-12;
-/// Where rounding in the averages stalls Newton's method, this is still accepted.
+/// Where rounding in the averages stalls Newton's method, this is still accepted, or else what the
+/// averages themselves claim.
 const ACCEPTED: f64 = 1e-9;
 
 impl Constraint<'_> {
@@ -72,7 +73,8 @@ pub(crate) fn correct(
         if !size.is_finite() {
             return Ok(None);
         }
-        if size < EXACT || (size < ACCEPTED && size > 0.3 * last) {
+        let rounding = at.passages.iter().map(|p| p.error).fold(ACCEPTED, f64::max);
+        if size < EXACT || (size < rounding && size > 0.3 * last) {
             return Ok(Some(Corrected { u, at }));
         }
         if size > 0.1 * last {
@@ -137,9 +139,9 @@ pub(crate) fn follow(
 ) -> Result<Vec<Point>, ReplicaError> {
     /// Longest step, in units of `ln snr`: no branch of the scalar channels is narrower than it
     /// is wide in its own logarithmic coordinates.
-    const LONGEST: f64 = 1.0;
+    const LONGEST: f64 = 2.0;
     /// Distance between prediction and correction that is aimed at.
-    const AIM: f64 = 0.01;
+    const AIM: f64 = 0.02;
     const SHORTEST: f64 = 1e-7;
     /// More than any path needs at [`LONGEST`] over the whole range of snr in every coordinate.
     const POINTS: usize = 5_000;
@@ -158,7 +160,9 @@ pub(crate) fn follow(
             through: &guess,
         };
         // An average that leaves its domain only means that the step was too long.
-        let found = correct(stretch, guess.clone(), &plane, &here.linear).ok().flatten();
+        let found = correct(stretch, guess.clone(), &plane, &here.linear)
+            .ok()
+            .flatten();
         let miss = found.as_ref().map(|c| distance(&c.u, &guess));
         let next = match (found, miss) {
             (Some(c), Some(miss)) if miss < 10.0 * AIM => {
@@ -201,7 +205,11 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).powi(2))
+        .sum::<f64>()
+        .sqrt()
 }
 
 /// The unit vector that all rows annihilate, with a positive product with `towards`.
@@ -222,7 +230,7 @@ pub(crate) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Option<Vec<f64>> {
         let pivot = (k..n).max_by(|i, j| a[*i][k].abs().total_cmp(&a[*j][k].abs()))?;
         a.swap(k, pivot);
         b.swap(k, pivot);
-        if !(a[k][k].abs() > 0.0) {
+        if a[k][k] == 0.0 || a[k][k].is_nan() {
             return None;
         }
         for i in k + 1..n {

@@ -96,9 +96,7 @@ pub fn lamp(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
 ///
 /// # Errors
 /// As for [`lamp`].
-pub fn lamp_overlaps(
-    tree: &Tree,
-) -> Result<std::collections::BTreeMap<String, f64>, ReplicaError> {
+pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f64>, ReplicaError> {
     let chain = spiked(tree)?;
     let rho = chain.second_moment();
     let q = rho * lamp(tree)?.cos_squared;
@@ -282,7 +280,11 @@ pub fn lamp_given(
     };
     let lengths = (covariance.len(), weights.len());
     if lengths.0 != lengths.1 {
-        return refuse("number of weights", "one for each eigenvalue", lengths.1 as f64);
+        return refuse(
+            "number of weights",
+            "one for each eigenvalue",
+            lengths.1 as f64,
+        );
     }
     for value in covariance.iter().chain(weights) {
         if !(*value >= 0.0 && value.is_finite()) {
@@ -338,6 +340,10 @@ pub fn lamp_given(
     let cos_squared = rest / (weights.iter().sum::<f64>() * over_spike(&square));
     Ok(GivenSpike {
         outlier: u / noise,
-        cos_squared: if rest > 0.0 { cos_squared.min(1.0) } else { 0.0 },
+        cos_squared: if rest > 0.0 {
+            cos_squared.min(1.0)
+        } else {
+            0.0
+        },
     })
 }

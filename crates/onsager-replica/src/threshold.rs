@@ -296,7 +296,11 @@ impl StateEvolution {
         // Lead of the left point over the right one, in information; zero at the threshold.
         let lead = |x: f64| -> Result<Option<f64>, ReplicaError> {
             let all = self.found_on(curve, x.exp())?;
-            let of = |place| all.iter().find(|(p, _)| *p == place).map(|(_, f)| f.potential);
+            let of = |place| {
+                all.iter()
+                    .find(|(p, _)| *p == place)
+                    .map(|(_, f)| f.potential)
+            };
             Ok(of(left).zip(of(right)).map(|(l, r)| l - r))
         };
         let (mut lo, mut hi) = (low.ln(), high.ln());
@@ -375,11 +379,7 @@ impl StateEvolution {
         (at(noise * (1.0 + d)) - at(noise * (1.0 - d))) / (2.0 * d)
     }
 
-    fn hard_phases(
-        &self,
-        curve: &Curve,
-        events: &[f64],
-    ) -> Result<Vec<(f64, f64)>, ReplicaError> {
+    fn hard_phases(&self, curve: &Curve, events: &[f64]) -> Result<Vec<(f64, f64)>, ReplicaError> {
         let mut phases: Vec<(f64, f64)> = Vec::new();
         for pair in events.windows(2) {
             let (low, high) = (pair[0], pair[1]);

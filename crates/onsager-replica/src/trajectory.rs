@@ -46,7 +46,8 @@ pub struct TrajectoryVariable {
 /// Where an iteration starts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Start {
-    /// `x̂ = E[x | x + n/√snr]` componentwise under the marginal law of the signal.
+    /// `x̂ = E[x | √snr x + n]`, what layers say included: the fixed point, reached from prior
+    /// means, of estimating the signal in this side channel alone.
     SideInformation {
         /// Ratio of the side channel.
         snr: f64,
@@ -181,14 +182,19 @@ impl StateEvolution {
     ) -> Result<Trajectory, ReplicaError> {
         let mut found = vec![self.step(0, &state)];
         for iteration in 1..=steps {
-            self.iterate(&mut state)?;
+            let message = K::observe(self, state[self.signal()]);
+            self.iterate(&mut state, message)?;
             found.push(self.step(iteration, &state));
         }
         Ok(Trajectory { steps: found })
     }
 
-    fn iterate<K: Knowledge>(&self, state: &mut [K]) -> Result<(), ReplicaError> {
-        let mut message = K::observe(self, state[self.signal()]);
+    /// From the message to the signal down to the latent.
+    fn iterate<K: Knowledge>(
+        &self,
+        state: &mut [K],
+        mut message: K::Message,
+    ) -> Result<(), ReplicaError> {
         // Fields from the estimates that the previous iteration left below them.
         for i in 1..state.len() {
             if self.variables[i].is_field {
@@ -242,17 +248,28 @@ impl StateEvolution {
         Ok(state)
     }
 
+    /// Iterates under a fixed ratio of the message to the signal.
+    fn rest_under(&self, state: &mut [Belief], snr: f64) -> Result<(), ReplicaError> {
+        for _ in 0..REST_STEPS {
+            let before = state.to_vec();
+            self.iterate(state, snr)?;
+            let moved = state.iter().zip(&before).any(|(new, old)| {
+                (new.overlap - old.overlap).abs() > REST * new.overlap.abs().max(new.mmse)
+            });
+            if !moved {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn matched(&self, start: &Start) -> Result<Vec<Belief>, ReplicaError> {
         let mut state = self.means()?;
         let signal = self.signal();
         match start {
             Start::SideInformation { snr } => {
                 checked("snr", *snr, f64::INFINITY)?;
-                let below = match signal {
-                    0 => Belief::default(),
-                    s => state[s - 1],
-                };
-                state[signal] = self.factors[signal].pass(below, *snr)?.outer;
+                self.rest_under(&mut state, *snr)?;
             }
             Start::Informed => {
                 state[signal] = Belief {
@@ -293,6 +310,12 @@ impl StateEvolution {
         Ok(state)
     }
 }
+
+/// A side channel forgets its start at a geometric rate: rest to 12 digits comes long before.
+const REST_STEPS: usize = 1_000;
+
+/// Relative change at rest.
+const REST: f64 = 1e-12;
 
 fn checked(quantity: &'static str, value: f64, bound: f64) -> Result<(), ReplicaError> {
     if value.is_finite() && 0.0 <= value && value <= bound {

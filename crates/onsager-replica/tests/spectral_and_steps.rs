@@ -28,7 +28,10 @@ fn principal_components_are_optimal_for_a_gaussian_spike_only() {
         let tree = wigner(Gaussian::standard(), &layers, 0.6);
         let (pca, lamp) = (pca(&tree).unwrap().mse, lamp(&tree).unwrap().mse);
         let optimal = predict(&tree).optimal.mmse;
-        assert!(optimal <= lamp + 1e-9 && lamp < pca, "{optimal} {lamp} {pca}");
+        assert!(
+            optimal <= lamp + 1e-9 && lamp < pca,
+            "{optimal} {lamp} {pca}"
+        );
     }
 }
 
@@ -57,11 +60,14 @@ fn spectral_predictions_refuse_what_they_do_not_know() {
 #[test]
 fn steps_of_a_linear_layer_follow_the_schedule() {
     // By hand: A = q/Δ with the old latent: V = 1 - q_z; q = 1 - V/(1 + AV); then
-    // q_z = αA/(1+AV) / (1 + αA/(1+AV)).
+    // q_z = αA/(1+AV) / (1 + αA/(1+AV)). The start is where this rests at A = snr:
+    // A V² + (1 + αA - A) V = 1.
     let (alpha, noise) = (2.0, 0.5);
     let tree = wigner(Gaussian::standard(), &[("linear", alpha)], noise);
     let run = trajectory(&tree, &Start::SideInformation { snr: 0.3 }, 4).unwrap();
-    let (mut q, mut v) = (0.3 / 1.3, 1.0);
+    let linear: f64 = 1.0 + (alpha - 1.0) * 0.3;
+    let mut v = ((linear * linear + 4.0 * 0.3).sqrt() - linear) / (2.0 * 0.3);
+    let mut q = 1.0 - v / (1.0 + 0.3 * v);
     for step in &run.steps {
         close(step.mmse, 1.0 - q, 1e-11);
         close(step.claimed, step.mmse, 0.0);
@@ -79,7 +85,10 @@ fn a_random_guess_escapes_to_the_algorithmic_point() {
         wigner(Rademacher, &[], 0.4),
         wigner(Gaussian::standard(), &[("sign", 2.0)], 0.7),
     ] {
-        let start = Start::Random { truth: 0.03, norm: 0.5 };
+        let start = Start::Random {
+            truth: 0.03,
+            norm: 0.5,
+        };
         let run = trajectory(&tree, &start, 120).unwrap();
         let end = &run.steps[120];
         let expected = predict(&tree).algorithmic.mmse;
@@ -98,7 +107,11 @@ fn prior_means_are_a_fixed_point_of_centred_signals_only() {
     close(run.steps[3].mmse, 1.0, 1e-12);
     let relu = wigner(Gaussian::standard(), &[("relu", 2.0)], 0.5);
     let run = trajectory(&relu, &Start::Mean, 200).unwrap();
-    close(run.steps[0].mmse, 0.5 * (1.0 - std::f64::consts::FRAC_1_PI), 1e-12);
+    close(
+        run.steps[0].mmse,
+        0.5 * (1.0 - std::f64::consts::FRAC_1_PI),
+        1e-12,
+    );
     close(run.steps[200].mmse, predict(&relu).algorithmic.mmse, 1e-9);
 }
 

@@ -28,7 +28,10 @@ fn weak_recovery_is_the_closed_recursion_and_the_limit_of_the_curve() {
         (vec![("linear", 2.0)], 3.0),
         (vec![("sign", 2.0)], 1.0 + 2.0 * p),
         (vec![("linear", 2.0), ("linear", 3.0)], 1.0 + 3.0 + 6.0),
-        (vec![("sign", 2.0), ("sign", 3.0)], 1.0 + p * 3.0 * (1.0 + p * 2.0)),
+        (
+            vec![("sign", 2.0), ("sign", 3.0)],
+            1.0 + p * 3.0 * (1.0 + p * 2.0),
+        ),
         (vec![("linear", 0.5), ("sign", 3.0)], 1.0 + p * 3.0 * 1.5),
     ];
     for (layers, expected) in cases {
@@ -123,9 +126,16 @@ fn equal_entropies_end_the_frozen_phase() {
     assert_eq!((it.at, it.mmse_to), (Location::Perfect, 0.0));
     let at = predict(&wigner(Rademacher, &[("sign", 2.0)], it.value));
     let rest = at.fixed_points.iter().filter(|f| f.stable && !f.perfect);
-    let least = rest.map(|f| f.mutual_information.unwrap()).fold(f64::INFINITY, f64::min);
+    let least = rest
+        .map(|f| f.mutual_information.unwrap())
+        .fold(f64::INFINITY, f64::min);
     close(least, 0.5 * std::f64::consts::LN_2, 1e-9);
-    assert!(!found.thresholds.iter().any(|t| t.kind == ThresholdKind::Dynamical));
+    assert!(
+        !found
+            .thresholds
+            .iter()
+            .any(|t| t.kind == ThresholdKind::Dynamical)
+    );
 }
 
 #[test]
@@ -145,6 +155,10 @@ fn sparsity_thresholds_agree_with_those_in_the_noise() {
     let found = thresholds(&family, Some((0.03, 0.06)), Key::Other).unwrap();
     let it = only(&found, ThresholdKind::InformationTheoretic);
     let back = in_noise(&wigner(prior(it.value), &[], noise));
-    close(only(&back, ThresholdKind::InformationTheoretic).value, noise, 1e-5 * noise);
+    close(
+        only(&back, ThresholdKind::InformationTheoretic).value,
+        noise,
+        1e-5 * noise,
+    );
     assert!(prior(it.value).second_moment() > 0.0);
 }

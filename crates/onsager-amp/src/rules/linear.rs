@@ -6,6 +6,7 @@ use nalgebra::DMatrix;
 use onsager_operators::{Counted, Field, LinearOperator};
 
 use super::Variances;
+use crate::message::average;
 use crate::{AmpError, Diagonal, Memory, Message, Ports, Precision, Rule};
 
 /// `h = W x/√k`, `W` with `k` columns and independent entries of unit variance, with Onsager
@@ -20,9 +21,9 @@ pub struct Linear<F: Field = f64> {
     matrix: Counted<Arc<dyn LinearOperator<F>>>,
     variances: Variances,
     floor: f64,
-    /// `g` of the last backward message.
+    /// `g` of the past backward messages, averaged as they are.
     score: Option<DMatrix<F>>,
-    /// `x` of the last forward message.
+    /// `x` of the past forward messages, averaged as they are.
     input: Option<DMatrix<F>>,
 }
 
@@ -66,7 +67,7 @@ impl<F: Field> Linear<F> {
             }
         });
         let precision = invert(&variance);
-        self.input = Some(x);
+        self.input = Some(average(self.input.take(), x, ports.step(1)));
         ports.send(1, Message { precision, field }, None);
         Ok(())
     }
@@ -93,7 +94,7 @@ impl<F: Field> Linear<F> {
                     field[(j, t)].scale(scale) + input[(j, t)].scale(precision.at(j, t));
             }
         }
-        self.score = Some(g);
+        self.score = Some(average(self.score.take(), g, ports.step(0)));
         ports.send(0, Message { precision, field }, None);
         Ok(())
     }

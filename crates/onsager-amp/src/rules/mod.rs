@@ -55,7 +55,11 @@ pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule
                 FactorKind::Denoising { noise } => {
                     Box::new(Denoising::new(problem.data(f)?.clone(), *noise))
                 }
-                other => return Err(AmpError::NotSupported(format!("{other:?}"))),
+                _ => {
+                    return Err(AmpError::NotSupported(format!(
+                        "message passing at {factor}"
+                    )));
+                }
             })
         })
         .collect()

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 use onsager_operators::{Counted, Field, LinearOperator};
 
+use crate::message::average;
 use crate::{AmpError, Diagonal, Memory, Message, Ports, Rule};
 
 /// `Y = x xᴴ/√p + √Δ ξ`, with the Onsager correction for independent noise.
 ///
 /// `B = Y v/(Δ √p) - mean(c) v_old/Δ`, `A = |v|²/(p Δ)`, with the estimate `v` of variance `c` and
-/// the estimate `v_old` that the previous message was made of.
+/// the estimate `v_old` that the previous message was made of (their average, as the messages are
+/// averaged, under damping).
 pub struct Wigner<F: Field = f64> {
     matrix: Counted<Arc<dyn LinearOperator<F>>>,
     noise: f64,
@@ -53,7 +55,7 @@ impl<F: Field> Rule<F> for Wigner<F> {
                 .map(|t| estimate.norm(t) / self.noise)
                 .collect(),
         );
-        self.old = Some(v);
+        self.old = Some(average(Some(old), v, ports.step(0)));
         ports.send(0, Message { precision, field }, None);
         Ok(())
     }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use onsager_amp::{Outcome, Problem, Settings, infer};
+use onsager_amp::{Outcome, Problem, Settings, Stop, infer};
 use onsager_ensembles::Seed;
 use onsager_model::{Chain, Instance, Teacher, Tree};
+use onsager_replica::{FixedPoint, StateEvolution};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{Gaussian, Rademacher};
 use onsager_scalar::{Activation, Prior};
 
-use crate::agreement::Sample;
-use crate::{Context, FigureError};
+use crate::agreement::{Claim, MeanSeries, Means, Sample, Success};
+use crate::drawing::{Line, Plot, Points, Rule};
+use crate::{Context, FigureError, Job, Row, Table};
 
 /// The activations of the talk by name: `linear`, `sign`, `relu`.
 pub(crate) fn activation(name: &str) -> Arc<dyn Activation> {
@@ -126,4 +128,321 @@ pub(crate) fn controlled(values: &[f64], controls: &[Vec<f64>]) -> Sample {
 /// The three sizes of an agreement.
 pub(crate) fn ladder(n: usize) -> [usize; 3] {
     [n / 4, n / 2, n]
+}
+
+/// Where message passing is compared with theory at rest: noises, and trials at the three sizes of
+/// [`ladder`]. Aspects divide every size, so that theory at the realised ratios is one curve.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) p: usize,
+    pub(crate) trials: [usize; 3],
+    pub(crate) noises: Vec<f64>,
+}
+
+/// One curve of a figure that compares message passing at rest with the MMSE.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    /// Panel and series of the tables.
+    pub(crate) panel: &'static str,
+    pub(crate) series: String,
+    pub(crate) chain: Chain,
+    /// Noise above which nothing can be recovered, in closed form.
+    pub(crate) threshold: Option<f64>,
+    pub(crate) plan: Option<Plan>,
+}
+
+/// The agreements to which every [`Case`] adds its points.
+pub(crate) struct AtRest {
+    pub(crate) means: Means,
+    pub(crate) rested: Success,
+    pub(crate) vanished: Success,
+}
+
+/// Relative shift of the noise in controls.
+pub(crate) const SHIFT: f64 = 1.05;
+
+/// Series of the error at the fixed point that message passing reaches.
+pub(crate) const ALGORITHMIC: &str = "algorithmic";
+
+const RANKS: [&str; 3] = ["n/4", "n/2", "n"];
+
+impl Case {
+    /// Rows of `theory.csv`, errors in units of `ρ`: the optimal one, and that of message passing, on
+    /// `grid` and at the threshold; where the curve of fixed points ends; what the plan needs.
+    pub(crate) fn theory(&self, grid: &[f64]) -> Result<Vec<Row>, FigureError> {
+        let chain = StateEvolution::new(&self.chain.clone().spiked_wigner(1.0)?)?;
+        let (low, high) = (grid[0], grid[grid.len() - 1]);
+        let curve = chain.curve(Some((0.9 * low, 1.1 * high)))?;
+        let both = |noise: f64| -> Result<[f64; 2], FigureError> {
+            let found = chain.predict_on(&curve, noise)?;
+            let relative = |point: FixedPoint| point.mmse / (point.mmse + point.overlap);
+            Ok([relative(found.optimal), relative(found.algorithmic)])
+        };
+        let mmse = |noise: f64| Ok::<_, FigureError>(both(noise)?[0]);
+        let row = |series: &str, x, y| Row::theory(self.panel, series, x, y);
+        let mut rows = Vec::new();
+        let mut noises = grid.to_vec();
+        noises.extend(self.threshold);
+        noises.sort_by(f64::total_cmp);
+        for noise in noises {
+            let [optimal, algorithmic] = both(noise)?;
+            rows.push(row(&self.series, noise, optimal));
+            rows.push(row(&self.named(ALGORITHMIC), noise, algorithmic));
+        }
+        if let Some(closed) = self.threshold {
+            let end = curve.points.iter().min_by(|a, b| a.overlap.total_cmp(&b.overlap));
+            let end = end.map_or(f64::NAN, |point| point.noise);
+            rows.push(row(&self.named("end"), closed, end));
+        }
+        if let Some(plan) = &self.plan {
+            for (rank, p) in RANKS.iter().zip(ladder(plan.p)) {
+                rows.push(row(&self.named("sizes"), rows.len() as f64, p as f64));
+                for &noise in &plan.noises {
+                    rows.push(row(&self.named(rank), noise, mmse(noise)?));
+                }
+            }
+            for &noise in &plan.noises {
+                rows.push(row(&self.named("shifted"), noise, mmse(SHIFT * noise)?));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Message passing at every noise of the plan; above the threshold at the largest size only,
+    /// where no mean is judged.
+    pub(crate) fn simulation(&self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        let Some(plan) = &self.plan else { return jobs };
+        for &noise in &plan.noises {
+            let sizes = RANKS.iter().zip(ladder(plan.p)).zip(plan.trials);
+            for ((rank, p), trials) in sizes.skip(if self.is_above(noise) { 2 } else { 0 }) {
+                let (panel, series) = (self.panel, self.named(rank));
+                let key = format!("{panel}, {series}, noise={noise} p={p} trials={trials}");
+                let chain = self.chain.clone();
+                jobs.push(Job::new(key, move |context| {
+                    let tree = chain.clone().spiked_wigner(noise)?;
+                    let runs = at_rest(context, &tree, p, trials)?;
+                    Ok(runs.rows(panel, &series, noise))
+                }));
+            }
+        }
+        jobs
+    }
+
+    /// Adds the points of this case, which are those of its theory.
+    pub(crate) fn judge(&self, theory: &Table, simulation: &Table, to: AtRest) -> AtRest {
+        let names = RANKS.map(|rank| self.named(rank));
+        let sizes = theory.values(self.panel, &self.named("sizes"));
+        let &[quarter, half, full] = sizes.as_slice() else {
+            return to;
+        };
+        let series = MeanSeries {
+            panel: self.panel,
+            sizes: [quarter, half, full],
+            theory: names.each_ref().map(String::as_str),
+            simulation: names.each_ref().map(String::as_str),
+            shifted: &self.named("shifted"),
+        };
+        let AtRest { means, mut rested, mut vanished } = to;
+        for row in theory.series(self.panel, &names[2]) {
+            let label = format!("{} {} at {:.4}", self.panel, self.series, row.x);
+            let measured = |suffix| simulation.at(self.panel, &format!("{}{suffix}", names[2]), row.x);
+            rested = rested.row(&label, measured(RESTED), Claim::AtLeast(0.9));
+            if self.threshold.is_some() {
+                let claim = match self.is_above(row.x) {
+                    true => Claim::AtLeast(0.9),
+                    false => Claim::AtMost(0.1),
+                };
+                vanished = vanished.row(&label, measured(VANISHED), claim);
+            }
+        }
+        AtRest {
+            means: means.series(theory, simulation, series, |noise| !self.is_above(noise)),
+            rested,
+            vanished,
+        }
+    }
+
+    /// The curve, and message passing at the largest size in the same colour.
+    pub(crate) fn draw(&self, plot: Plot, theory: &Table, simulation: &Table, colour: usize) -> Plot {
+        let line = Line::new(&self.series, theory.curve(self.panel, &self.series));
+        let points = simulation.points(self.panel, &self.named(RANKS[2]));
+        let plot = plot.with(line.colour(colour));
+        let plot = if points.is_empty() {
+            plot
+        } else {
+            plot.with(Points::new(&self.series, points).colour(colour))
+        };
+        match self.threshold {
+            Some(at) => plot.with(Rule::vertical(at, short(at)).colour(colour)),
+            None => plot,
+        }
+    }
+
+    /// A series that belongs to this case.
+    pub(crate) fn named(&self, what: &str) -> String {
+        format!("{}, {what}", self.series)
+    }
+
+    fn is_above(&self, noise: f64) -> bool {
+        self.threshold.is_some_and(|threshold| noise > threshold)
+    }
+}
+
+impl AtRest {
+    pub(crate) fn new() -> Self {
+        Self {
+            means: Means::new("message passing attains the MMSE", 1.0),
+            rested: Success::new("message passing comes to rest"),
+            vanished: Success::new("the estimate vanishes above the threshold and not below"),
+        }
+    }
+}
+
+/// Three digits behind the point at most.
+fn short(x: f64) -> String {
+    format!("{}", (1e3 * x).round() / 1e3)
+}
+
+const RESTED: &str = ", at rest";
+const VANISHED: &str = ", vanished";
+
+/// What independent runs from an uninformed start did; every run counts, however it stopped.
+struct Runs {
+    /// `|v - x|²/(pρ)`, sign-aligned, see [`adjusted`].
+    error: Sample,
+    /// Runs that converged, to whatever estimate.
+    rested: u64,
+    /// Runs that ended in the estimate zero.
+    vanished: u64,
+}
+
+impl Runs {
+    fn rows(&self, panel: &str, series: &str, noise: f64) -> Vec<Row> {
+        let fraction = |suffix, successes| {
+            let series = format!("{series}{suffix}");
+            Row::fraction(panel, series, noise, successes, self.error.trials)
+        };
+        vec![
+            Row::measured(panel, series, noise, self.error),
+            fraction(RESTED, self.rested),
+            fraction(VANISHED, self.vanished),
+        ]
+    }
+}
+
+fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Runs, FigureError> {
+    let sized = Sized::new(tree, p)?;
+    let rho = tree.signal().second_moment;
+    let runs = trials(context, count, |seed| {
+        let instance = sized.draw(seed)?;
+        let settings = Settings {
+            // A relative change of 1e-4 in an estimate moves its squared error by far less than
+            // trials differ.
+            tolerance: 1e-8,
+            seed,
+            ..Settings::default()
+        };
+        let outcome = sized.infer(&instance, &settings)?;
+        let error = outcome.mse.map_or(f64::NAN, |mse| mse / rho);
+        Ok((error, accidents(tree, &instance, &outcome)?, outcome.stop))
+    })?;
+    let (errors, controls): (Vec<_>, Vec<_>) = runs.iter().map(|(e, c, _)| (*e, *c)).unzip();
+    let count = |wanted: &[Stop]| {
+        let stopped = runs.iter().filter(|(.., stop)| wanted.contains(stop));
+        stopped.count() as u64
+    };
+    Ok(Runs {
+        error: adjusted(&errors, &controls),
+        rested: count(&[Stop::Converged, Stop::Trivial]),
+        vanished: count(&[Stop::Trivial]),
+    })
+}
+
+/// Two accidents of a spiked Wigner instance that move its error most, both of mean zero exactly:
+/// `|x|²/p - ρ`, and `xᵀ(Y - xxᵀ/√p)x/p^(3/2)`, the noise along the signal.
+fn accidents(
+    tree: &Tree,
+    instance: &Instance,
+    outcome: &Outcome,
+) -> Result<[f64; 2], FigureError> {
+    let truth = instance.truth(tree.signal_index()).unwrap_or_default();
+    let x = outcome.estimate.map_with_location(|i, _, _| truth[i]);
+    let p = truth.len() as f64;
+    let norm = x.norm_squared() / p;
+    let along = match instance.operator(tree.factors().len() - 1) {
+        Some(y) => x.dot(&y.apply(&x)?) / p.powf(1.5) - norm * norm,
+        None => 0.0,
+    };
+    Ok([norm - tree.signal().second_moment, along])
+}
+
+/// Mean of `values` from which the linear effect of `controls`, quantities of mean zero, is taken
+/// out by least squares; the error is that of what remains. The fitted slopes bias the mean by a
+/// part of order 1/trials of its standard error.
+fn adjusted<const N: usize>(values: &[f64], controls: &[[f64; N]]) -> Sample {
+    let mut rest = values.to_vec();
+    // Gram and Schmidt: `columns[i]` has lost its correlation with those before, not its mean
+    // under the law, which stays zero.
+    let mut columns: Vec<Vec<f64>> = Vec::new();
+    for i in 0..N {
+        let mut column: Vec<f64> = controls.iter().map(|control| control[i]).collect();
+        let size = spread(&column, &column);
+        for before in &columns {
+            subtract(&mut column, before);
+        }
+        // What does not vary, as the norm of signs, explains nothing.
+        if spread(&column, &column) > 1e-20 * size.max(f64::MIN_POSITIVE) && size > 1e-24 {
+            subtract(&mut rest, &column);
+            columns.push(column);
+        }
+    }
+    let sample = Sample::of(&rest);
+    let freedom = (values.len() - 1) as f64 / (values.len() - 1 - columns.len()) as f64;
+    Sample {
+        standard_error: sample.standard_error * freedom.sqrt(),
+        ..sample
+    }
+}
+
+/// Sample covariance times the number of values.
+fn spread(a: &[f64], b: &[f64]) -> f64 {
+    let count = a.len() as f64;
+    let (mean_a, mean_b) = (a.iter().sum::<f64>() / count, b.iter().sum::<f64>() / count);
+    a.iter().zip(b).map(|(a, b)| (a - mean_a) * (b - mean_b)).sum()
+}
+
+/// Takes the linear effect of `control` out of `values`.
+fn subtract(values: &mut [f64], control: &[f64]) {
+    let slope = spread(values, control) / spread(control, control);
+    for (value, control) in values.iter_mut().zip(control) {
+        *value -= slope * control;
+    }
+}
+
+/// `count` values from `low` to `high` in equal ratios.
+pub(crate) fn decades(low: f64, high: f64, count: usize) -> Vec<f64> {
+    (0..count)
+        .map(|i| low * (high / low).powf(i as f64 / (count - 1) as f64))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adjusted_means_lose_the_linear_effect_of_controls() {
+        // Exact: value = 3 + 2a - b + r, with r orthogonal to 1, a and b; the controls average to
+        // 1 and 0.5 in this sample, to 0 under their law.
+        let (a, b) = ([0.0, 2.0, 0.0, 2.0], [0.0, 0.0, 1.0, 1.0]);
+        let r = [0.1, -0.1, -0.1, 0.1];
+        let values: Vec<f64> = (0..4).map(|i| 3.0 + 2.0 * a[i] - b[i] + r[i]).collect();
+        let controls: Vec<[f64; 3]> = (0..4).map(|i| [a[i], 7.0, b[i]]).collect();
+        let sample = adjusted(&values, &controls);
+        assert!((sample.mean - 3.0).abs() < 1e-12, "{sample:?}");
+        // Four values less three fitted numbers: variance 0.04 over 1, mean of four.
+        assert!((sample.standard_error - 0.1).abs() < 1e-12, "{sample:?}");
+        assert_eq!(sample.trials, 4);
+    }
 }

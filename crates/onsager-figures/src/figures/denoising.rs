@@ -29,11 +29,10 @@ const SIMULATED: [f64; 3] = [0.5, 1.5, 5.0];
 /// Where a change of the noise by 5 percent shows in the information and the error of a few hundred
 /// instances; elsewhere their fluctuations hide it. What is claimed fluctuates less and is judged
 /// everywhere.
-const VISIBLE: [(&str, &[f64]); 4] = [
+const VISIBLE: [(&str, &[f64]); 3] = [
     ("linear", &SIMULATED),
     ("sign", &[0.5, 1.5]),
-    ("relu", &[5.0]),
-    ("linear, linear", &[1.5, 5.0]),
+    ("linear, linear", &[5.0]),
 ];
 /// Ends of the curves.
 const RANGE: (f64, f64) = (0.05, 50.0);
@@ -75,12 +74,12 @@ impl Figure for DenoisingFigure {
     fn simulation(&self, profile: Profile) -> Vec<Job> {
         let mut jobs = Vec::new();
         for prior in PRIORS {
-            let counts = if VISIBLE.iter().any(|(name, _)| *name == prior.0) {
-                profile.pick([320, 256, 256], [512, 512, 512], [1024; 3])
-            } else {
-                profile.pick([192, 160, 128], [320, 256, 256], [1024; 3])
-            };
             for snr in SIMULATED {
+                let counts = if visible(prior.0).contains(&snr) {
+                    profile.pick([512; 3], [640; 3], [1024; 3])
+                } else {
+                    profile.pick([160, 128, 128], [320, 256, 256], [1024; 3])
+                };
                 let sizes = ladder(size(profile)).into_iter().zip(counts);
                 for (level, (p, count)) in sizes.enumerate() {
                     let key = format!("{} snr={snr} p={p} trials={count}", prior.0);
@@ -118,8 +117,7 @@ impl Figure for DenoisingFigure {
                     )
                     .control(mmse(&format!("{name}: mmse shifted")));
             }
-            let visible = VISIBLE.iter().find(|(known, _)| *known == name);
-            let visible = visible.map_or(&[][..], |(_, snrs)| snrs);
+            let visible = visible(name);
             information = add(information, theory, simulation, INFORMATION, name, visible);
             error = add(error, theory, simulation, MMSE, name, visible);
             claimed = add(claimed, theory, simulation, CLAIMED, name, &SIMULATED);
@@ -175,6 +173,12 @@ const CLAIMED: &str = "claimed error";
 const CONVERGED: &str = "converged";
 const SLOPE: &str = "slope";
 const SIZES: &str = "sizes";
+
+/// The ratios at which information and error of a prior are judged.
+fn visible(prior: &str) -> &'static [f64] {
+    let found = VISIBLE.iter().find(|(name, _)| *name == prior);
+    found.map_or(&[], |(_, snrs)| snrs)
+}
 
 /// A multiple of 24, so that all aspects are exact at all three sizes.
 fn size(profile: Profile) -> usize {

@@ -2,5 +2,7 @@
 
 mod common;
 pub(crate) mod denoising;
+pub(crate) mod spiked_depth;
 pub(crate) mod spiked_fashion;
+pub(crate) mod spiked_mmse;
 pub(crate) mod spiked_potential;

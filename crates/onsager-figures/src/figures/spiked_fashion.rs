@@ -319,8 +319,12 @@ fn overlaps(profile: Profile) -> Result<Vec<Row>, FigureError> {
         .collect::<Result<Vec<_>, FigureError>>()?;
     // A Gaussian spike has its variance along every eigenvector.
     let typical: Vec<f64> = data.eigen.values.iter().map(|t| t / PIXELS as f64).collect();
-    for i in 0..=GRID {
-        let noise = LOWEST + (LARGEST - LOWEST) * (i as f64 / GRID as f64).powi(2);
+    let mut noises: Vec<f64> = (0..=GRID)
+        .map(|i| LOWEST + (LARGEST - LOWEST) * (i as f64 / GRID as f64).powi(2))
+        .chain([1.0])
+        .collect();
+    noises.sort_by(f64::total_cmp);
+    for noise in noises {
         let overlaps = weights
             .iter()
             .map(|weights| data.predicted(weights, noise))

@@ -2,15 +2,20 @@
 
 use std::f64::consts::PI;
 
-use onsager_scalar::activation::Piece;
+use onsager_scalar::special::normal_density;
 use onsager_scalar::{Activation, Prior};
 
 use super::error::{AverageError, finite, not_negative, positive};
-use super::grid::{Centre, Node, graded};
-use super::law;
+use super::grid::{Node, graded};
+use super::{law, layer};
 
 /// Message to a variable in state evolution: `b = gain · x + √noise · n`, `n ~ N(0, 1)`, which
 /// the student believes to be of precision `precision`. Matched: all three are equal.
+///
+/// ```
+/// use onsager_replica::average::Order;
+/// assert!(Order::matched(2.0).is_matched());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Order {
     /// Precision `a` that the student believes.
@@ -62,6 +67,16 @@ impl Order {
 }
 
 /// Moments of an estimate `x̂`. Matched: `truth = norm = q`, `variance = mmse`.
+///
+/// ```
+/// use onsager_replica::average::{Order, prior_general};
+/// use onsager_scalar::prior::Gaussian;
+/// let law = Gaussian::standard();
+/// let x = prior_general(&law, &law, Order { precision: 1.0, gain: 1.0, noise: 3.0 })?;
+/// // x̂ = b/2
+/// assert!((x.truth - 0.5).abs() < 1e-12 && (x.norm - 1.0).abs() < 1e-12);
+/// # Ok::<(), onsager_replica::average::AverageError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Overlap {
     /// `E x x̂`.
@@ -84,6 +99,14 @@ pub struct Score {
 }
 
 /// Overlaps of a student's estimate of a teacher's variable behind one message.
+///
+/// The law of `b` is `Z_T(b gain/noise, gain²/noise) N(b; 0, noise)`; teacher and student each
+/// answer to it with their own posterior, and `E x x̂ = E x̂_T x̂`.
+///
+/// - **Arguments**: precision and noise at least 0, any finite gain. Without noise the message is
+///   blurred by a relative 1e-5, which costs accuracy 1e-9 for a smooth student.
+/// - **Accuracy**: relative 1e-8, measured on the matched line and in closed forms.
+/// - **Errors**: an argument outside its range, or averages that are not finite.
 pub fn prior_general(
     teacher: &dyn Prior,
     student: &dyn Prior,
@@ -107,6 +130,7 @@ pub fn prior_general(
         sum.norm += w * s.mean * s.mean;
         sum.variance += w * s.variance;
     }
+    finite("average of the law", sum.truth + sum.norm + sum.variance)?;
     Ok(sum)
 }
 
@@ -114,8 +138,15 @@ pub fn prior_general(
 ///
 /// `field` holds the moments of the student's estimate of the field (those of the variable
 /// below), `second_moment` the teacher's `E h²`. With `ω_T = ω truth/norm` and
-/// `V_T = second_moment - truth²/norm` the field is `h | ω ~ N(ω_T, V_T)`, and the message has the density
-/// `Z_T(b gain/noise, gain²/noise, ω_T, V_T) N(b; 0, noise)`.
+/// `V_T = second_moment - truth²/norm` the field is `h | ω ~ N(ω_T, V_T)`, and the message has
+/// the density `Z_T(b gain/noise, gain²/noise, ω_T, V_T) N(b; 0, noise)`.
+///
+/// - **Arguments**: `truth² <= second_moment · norm`, positive `variance` and `second_moment`;
+///   the order as in [`prior_general`]. A field that is known exactly is given the variance
+///   `4ε second_moment`.
+/// - **Accuracy**: relative 1e-8 for `aV` in `[1e-3, 1e3]`, measured on the matched line; the
+///   exponents lose `1e-16 gain² ρ/noise`.
+/// - **Errors**: an argument outside its range, or averages that are not finite.
 pub fn layer_general(
     teacher: &dyn Activation,
     student: &dyn Activation,
@@ -168,6 +199,15 @@ pub fn layer_general(
             score.curvature += w * s.curvature;
         }
     }
+    let total = [
+        overlap.truth,
+        overlap.norm,
+        overlap.variance,
+        score.response,
+        score.norm,
+        score.curvature,
+    ];
+    finite("average of the layer", total.iter().sum())?;
     Ok((overlap, score))
 }
 
@@ -191,41 +231,42 @@ fn outer(
         return vec![(0.0, 1.0)];
     }
     let mut centres = vec![];
-    for p in &student.pieces()[1..] {
-        centres.push(Centre {
-            at: p.lower / sd,
-            radius: 7.0 * field.variance.sqrt() / sd,
-            density: sd / field.variance.sqrt(),
-        });
-    }
+    layer::turns(
+        student.pieces(),
+        sd,
+        field.variance.sqrt() / sd,
+        &mut centres,
+    );
     if ratio != 0.0 {
-        for p in &teacher.pieces()[1..] {
-            centres.push(Centre {
-                at: p.lower / (sd * ratio),
-                radius: 7.0 * v_t.sqrt() / (sd * ratio.abs()),
-                density: sd * ratio.abs() / v_t.sqrt(),
-            });
-        }
+        let scale = sd * ratio;
+        layer::turns(
+            teacher.pieces(),
+            scale,
+            v_t.sqrt() / scale.abs(),
+            &mut centres,
+        );
     }
     let mut nodes = graded(&centres, COARSE, 0.0, (-REACH, REACH), STEP);
     for (x, w) in &mut nodes {
-        *w *= (-0.5 * *x * *x).exp() / (2.0 * PI).sqrt();
+        *w *= normal_density(*x);
         *x *= sd;
     }
     nodes
 }
 
-/// Rule for `b/√noise` at one `ω`: the teacher's Gaussians, and where the student's pieces change.
+/// Rule for `β = b/√noise` at one `ω`: the teacher's Gaussians, and where pieces of either side
+/// change places.
 fn inner(
     teacher: &dyn Activation,
     (root, omega, v): (f64, f64, f64),
     student: &dyn Activation,
-    (a_s, sd, v_s): (f64, f64, f64),
+    (precision, sd, v_s): (f64, f64, f64),
 ) -> Vec<Node> {
     let mut centres = vec![];
+    let mut coarse = f64::INFINITY;
     let (mut from, mut to) = (f64::INFINITY, f64::NEG_INFINITY);
     let (low, high) = (omega - REACH * v.sqrt(), omega + REACH * v.sqrt());
-    let mut coarse = f64::INFINITY;
+    let a = root * root;
     for p in teacher.pieces() {
         if p.lower >= high || p.upper <= low {
             continue;
@@ -234,35 +275,26 @@ fn inner(
             from = from.min(root * p.at(h) - REACH);
             to = to.max(root * p.at(h) + REACH);
         }
-        let width = (1.0 + root * root * p.slope * p.slope * v).sqrt();
-        coarse = coarse.min(COARSE * width);
+        coarse = coarse.min(COARSE * layer::deviation(p, a, v));
     }
-    // Where the odds of two pieces turn: (midpoint, jump) as in the matched average.
-    let mut turn = |pieces: &[Piece], scale: f64, per: f64, kink: f64| {
-        for w in pieces.windows(2) {
-            let (l, r) = (w[0].at(w[0].upper), w[1].at(w[1].lower));
-            let width = if l == r {
-                kink
-            } else {
-                1.0 / (per * (r - l).abs())
-            };
-            let at = scale * 0.5 * (l + r);
-            if width > 0.0 && width.is_finite() && at.is_finite() {
-                centres.push(Centre {
-                    at,
-                    radius: 7.0 * width,
-                    density: 1.0 / width,
-                });
-            }
-        }
-    };
-    turn(teacher.pieces(), root, root.abs(), 1.0);
-    let slope = student
-        .pieces()
-        .iter()
-        .map(|p| p.slope.abs())
-        .fold(0.0, f64::max);
-    let kink = (1.0 + a_s * slope * slope * v_s).sqrt() / (slope * v_s.sqrt() * sd);
-    turn(student.pieces(), a_s / sd, sd, kink);
+    layer::places(
+        teacher.pieces(),
+        a,
+        (root, root.abs()),
+        v,
+        1.0,
+        &mut centres,
+    );
+    // The student reads the message in units of √precision; where it believes in none, in units
+    // of the inverse of its own width.
+    let unit = precision.max(1.0 / student.second_moment(v_s)).sqrt();
+    layer::places(
+        student.pieces(),
+        precision,
+        (precision / unit, unit),
+        v_s,
+        unit / sd,
+        &mut centres,
+    );
     graded(&centres, coarse, from, (from, to), STEP)
 }

@@ -4,10 +4,18 @@ use std::f64::consts::PI;
 
 use onsager_scalar::Prior;
 
-use super::error::{AverageError, not_negative};
+use super::error::{AverageError, finite, not_negative};
 use super::grid::{Centre, Node, graded};
 
 /// What a law answers on average to a message of precision `a`.
+///
+/// ```
+/// use onsager_replica::average::prior;
+/// use onsager_scalar::prior::Gaussian;
+/// let x = prior(&Gaussian::standard(), 3.0)?;
+/// assert!((x.mmse - 0.25).abs() < 1e-13); // 1/(1 + a)
+/// # Ok::<(), onsager_replica::average::AverageError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PriorAverage {
     /// `q = E x̂²`.
@@ -20,7 +28,24 @@ pub struct PriorAverage {
     pub error: f64,
 }
 
-/// Average of a law over messages `b = a x + √a z`.
+/// Averages of a law behind Bayes-optimal messages `b = a x + √a n`.
+///
+/// With `b = √a β` the law of `β` is `Z(a, √a β) N(β; 0, 1)`, and the average is one integral.
+///
+/// - **Arguments**: precision `a >= 0`, finite.
+/// - **Identities**: `overlap + mmse = ρ`; `∂Ψ/∂a = overlap/2`; `aρ/2 - Ψ` is the information.
+/// - **Accuracy**: relative 1e-12 plus rounding `1e-16 aρ`, for laws whose parts are where
+///   [`Prior::scales`] says; the field `error` measures it.
+/// - **Errors**: a precision outside its range, or averages that are not finite.
+///
+/// ```
+/// use onsager_replica::average::prior;
+/// use onsager_scalar::prior::Rademacher;
+/// let x = prior(&Rademacher, 100.0)?;
+/// // The information is the entropy of a fair sign.
+/// assert!((50.0 - x.potential - std::f64::consts::LN_2).abs() < 1e-12);
+/// # Ok::<(), onsager_replica::average::AverageError>(())
+/// ```
 pub fn prior(law: &dyn Prior, a: f64) -> Result<PriorAverage, AverageError> {
     not_negative("precision", a)?;
     let root = a.sqrt();
@@ -35,6 +60,7 @@ pub fn prior(law: &dyn Prior, a: f64) -> Result<PriorAverage, AverageError> {
     }
     let [mass, overlap, mmse, potential] = sum;
     let rho = law.second_moment();
+    finite("average of the law", mass + overlap + mmse + potential)?;
     Ok(PriorAverage {
         overlap,
         mmse,

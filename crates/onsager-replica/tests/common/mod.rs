@@ -1,4 +1,5 @@
-//! Models that the tests share.
+//! Models that the tests share; no test uses all of them.
+#![allow(dead_code)]
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use onsager_replica::{Prediction, StateEvolution};
 use onsager_scalar::Prior;
 use onsager_scalar::activation::PiecewiseLinear;
 
-pub fn activation(name: &str) -> Arc<PiecewiseLinear> {
+pub(crate) fn activation(name: &str) -> Arc<PiecewiseLinear> {
     Arc::new(match name {
         "linear" => PiecewiseLinear::linear(),
         "sign" => PiecewiseLinear::sign(),
@@ -16,22 +17,26 @@ pub fn activation(name: &str) -> Arc<PiecewiseLinear> {
     })
 }
 
-pub fn chain(prior: impl Prior + 'static, layers: &[(&str, f64)]) -> Chain {
-    layers.iter().fold(Chain::new(Arc::new(prior)), |c, (name, aspect)| {
-        c.layer(*aspect, activation(name))
-    })
+pub(crate) fn chain(prior: impl Prior + 'static, layers: &[(&str, f64)]) -> Chain {
+    layers
+        .iter()
+        .fold(Chain::new(Arc::new(prior)), |c, (name, aspect)| {
+            c.layer(*aspect, activation(name))
+        })
 }
 
-pub fn predict(tree: &Tree) -> Prediction {
+pub(crate) fn predict(tree: &Tree) -> Prediction {
     StateEvolution::new(tree).unwrap().predict().unwrap()
 }
 
-#[allow(dead_code)]
-pub fn wigner(prior: impl Prior + 'static, layers: &[(&str, f64)], noise: f64) -> Tree {
+pub(crate) fn wigner(prior: impl Prior + 'static, layers: &[(&str, f64)], noise: f64) -> Tree {
     chain(prior, layers).spiked_wigner(noise).unwrap()
 }
 
-#[allow(dead_code)]
-pub fn close(a: f64, b: f64, tolerance: f64) {
-    assert!((a - b).abs() <= tolerance, "{a} against {b}, differ by {:e}", a - b);
+pub(crate) fn close(a: f64, b: f64, tolerance: f64) {
+    assert!(
+        (a - b).abs() <= tolerance,
+        "{a} against {b}, differ by {:e}",
+        a - b
+    );
 }

@@ -42,8 +42,8 @@ impl ModelArguments {
 /// `KEY=FROM:TO:POINTS[:log]`.
 pub(crate) struct Sweep {
     pub(crate) key: String,
-    from: f64,
-    to: f64,
+    pub(crate) from: f64,
+    pub(crate) to: f64,
     points: usize,
     logarithmic: bool,
 }

@@ -8,6 +8,7 @@ mod output;
 mod predict;
 mod simulate;
 mod thresholds;
+mod trajectory;
 
 use std::process::ExitCode;
 

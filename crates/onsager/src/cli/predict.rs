@@ -1,12 +1,13 @@
 //! `onsager predict`: fixed points of state evolution.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use onsager::model::{Document, Model};
-use onsager::replica::{FixedPoint, Prediction, StateEvolution};
+use onsager::replica::{FixedPoint, Prediction, StateEvolution, TrajectoryStep};
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::input::{ModelArguments, Sweep};
+use super::trajectory::{self, Start};
 use super::{interrupt, output};
 
 #[derive(Args)]
@@ -17,20 +18,17 @@ pub(crate) struct Arguments {
     /// points evenly in the logarithm.
     #[arg(long, value_name = "KEY=RANGE")]
     sweep: Option<String>,
-    /// Follows the algorithm for this many iterations instead.
-    #[arg(long, value_name = "STEPS", conflicts_with = "sweep")]
+    /// Follows message passing for this many iterations, too.
+    #[arg(
+        long,
+        value_name = "STEPS",
+        conflicts_with = "sweep",
+        allow_hyphen_values = true
+    )]
     trajectory: Option<usize>,
     /// Where the trajectory starts.
-    #[arg(long, value_enum, requires = "trajectory")]
-    start: Option<Start>,
-}
-
-/// Starts for which state evolution predicts the path.
-#[derive(Clone, Copy, ValueEnum)]
-enum Start {
-    Uninformed,
-    Informed,
-    Spectral,
+    #[arg(long, value_enum, default_value_t = Start::Uninformed, requires = "trajectory")]
+    start: Start,
 }
 
 #[derive(Serialize)]
@@ -38,6 +36,8 @@ struct Single<'a> {
     model: &'a Model,
     #[serde(flatten)]
     prediction: &'a Prediction,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trajectory: Option<&'a [TrajectoryStep]>,
 }
 
 #[derive(Serialize)]
@@ -56,11 +56,6 @@ struct Point {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let document = arguments.model.document()?;
-    if arguments.trajectory.is_some() || arguments.start.is_some() {
-        return Err(Failure::Input(
-            "option --trajectory is not supported yet".into(),
-        ));
-    }
     match &arguments.sweep {
         None => single(arguments, &document),
         Some(text) => sweep(arguments, &document, &Sweep::parse("--sweep", text)?),
@@ -68,11 +63,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn single(arguments: &Arguments, document: &Document) -> Result<(), Failure> {
-    let prediction = StateEvolution::new(&document.model().tree()?)?.predict()?;
+    let tree = document.model().tree()?;
+    let prediction = StateEvolution::new(&tree)?.predict()?;
+    let path = (arguments.trajectory)
+        .map(|steps| trajectory::predict(&tree, arguments.start, steps))
+        .transpose()?;
     if arguments.model.json {
         return output::json(&Single {
             model: document.model(),
             prediction: &prediction,
+            trajectory: path.as_ref().map(|path| path.steps.as_slice()),
         });
     }
     let row = |point: &FixedPoint| {
@@ -104,11 +104,14 @@ fn single(arguments: &Arguments, document: &Document) -> Result<(), Failure> {
         "{}\n{}",
         arguments.model.title(document),
         output::table(&header, &rows)
-    ))
+    ))?;
+    match path {
+        Some(path) => output::print(&trajectory::describe(&tree, &path)),
+        None => Ok(()),
+    }
 }
 
 fn sweep(arguments: &Arguments, document: &Document, sweep: &Sweep) -> Result<(), Failure> {
-    // The key must be a number of the model, and every value must be allowed, before any work.
     let key = document.quantity(&sweep.key)?.key.clone();
     let values = sweep.values();
     let at = |value: f64| -> Result<StateEvolution, Failure> {
@@ -116,22 +119,22 @@ fn sweep(arguments: &Arguments, document: &Document, sweep: &Sweep) -> Result<()
         document.set_all("--sweep", &[(&key, &format!("{value:e}"))])?;
         Ok(StateEvolution::new(&document.model().tree()?)?)
     };
-    let evolutions = values
-        .iter()
-        .map(|v| at(*v))
-        .collect::<Result<Vec<_>, _>>()?;
+    // What a number may be is an interval: with both ends every value is allowed.
+    let first = at(sweep.from)?;
+    at(sweep.to)?;
     // One curve serves every noise of one model.
-    let shared = match (evolutions.first(), key.as_str()) {
-        (Some(first), "observation.noise") if values.len() > 1 => Some(first.curve(None)?),
+    let shared = match key.as_str() {
+        "observation.noise" if values.len() > 1 => Some(first.curve(None)?),
         _ => None,
     };
     let bar = output::progress(values.len(), "predict");
     let mut points = Vec::with_capacity(values.len());
-    for (value, evolution) in values.iter().zip(&evolutions) {
+    for value in &values {
         if interrupt::stopped() {
             break;
         }
         let inside = |c: &&onsager::replica::Curve| c.range.0 <= *value && *value <= c.range.1;
+        let evolution = at(*value)?;
         let prediction = match shared.as_ref().filter(inside) {
             Some(curve) => evolution.predict_on(curve, *value)?,
             None => evolution.predict()?,

@@ -7,8 +7,8 @@ use indicatif::ProgressBar;
 use onsager::amp::{self, AmpError, Damping, Problem, Settings, Stop, spectral};
 use onsager::ensembles::Seed;
 use onsager::model::instance::{Storage, Teacher};
-use onsager::model::{Instance, ModelError, Tree};
-use onsager::replica::StateEvolution;
+use onsager::model::{FactorKind, Instance, ModelError, Tree};
+use onsager::replica::{StateEvolution, spectral as theory};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -21,13 +21,13 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
     /// Components of the signal, or of a variable by name.
-    #[arg(long, value_name = "P|NAME=N")]
+    #[arg(long, value_name = "P|NAME=N", allow_hyphen_values = true)]
     size: String,
     /// Instances to draw.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
     trials: u64,
     /// Decides every random number.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
     seed: u64,
     /// What to run.
     #[arg(long, value_enum, default_value_t = Algorithm::Amp)]
@@ -36,13 +36,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = Start::Uninformed)]
     start: Start,
     /// Trials at a time, each with its own matrices in memory.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
     threads: usize,
     /// Fixed weight of the old messages, in [0, 1); adaptive if absent.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     damping: Option<f64>,
     /// Sweeps at most.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     max_iterations: Option<usize>,
     /// Relative squared change of the estimates below which they are at rest.
     #[arg(long, allow_hyphen_values = true)]
@@ -134,7 +134,11 @@ struct Status {
 
 #[derive(Serialize)]
 struct Predicted {
+    /// Of message passing.
     mmse: f64,
+    /// Of a spectral method, where the theory covers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mse: Option<f64>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -148,6 +152,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.threads == 0 {
         return Err(wrong("--threads", "0", "at least 1"));
     }
+    check_memory(arguments, &tree, &sizes)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(arguments.threads)
         .build()
@@ -260,6 +265,44 @@ fn sizes(tree: &Tree, text: &str) -> Result<Vec<usize>, Failure> {
     }
 }
 
+/// Refuses sizes whose matrices the system would not grant, before anything is drawn.
+fn check_memory(arguments: &Arguments, tree: &Tree, sizes: &[usize]) -> Result<(), Failure> {
+    // Truth, moments, messages and their copies of the last sweep: vectors of each variable.
+    const VECTORS: u128 = 24;
+    let size = |v: usize| sizes[v] as u128;
+    let entry = match arguments.storage {
+        Precision::F64 => 8,
+        Precision::F32 => 4,
+    };
+    let matrices =
+        tree.factors()
+            .iter()
+            .map(|factor| match (&factor.kind, factor.variables.as_slice()) {
+                (FactorKind::Linear { .. }, &[inner, outer]) => size(inner)
+                    .saturating_mul(size(outer))
+                    .saturating_mul(entry),
+                (FactorKind::SpikedWigner { .. }, &[on]) => {
+                    size(on).saturating_mul(size(on)).saturating_mul(entry) / 2
+                }
+                _ => 0,
+            });
+    let vectors = (0..sizes.len()).map(|v| VECTORS * 8 * size(v));
+    let trial = matrices.chain(vectors).fold(0u128, u128::saturating_add);
+    let together = arguments.trials.min(arguments.threads as u64);
+    let bytes = trial.saturating_mul(u128::from(together));
+    // Reserved and returned untouched: a question to the system, not a use of memory.
+    let granted =
+        usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+    if granted {
+        return Ok(());
+    }
+    Err(Failure::Input(format!(
+        "--size {}: {together} trials at a time need {:.3e} GiB of memory, more than there is",
+        arguments.size,
+        bytes as f64 / 1024f64.powi(3),
+    )))
+}
+
 /// One trial; `None` if the user stopped it.
 fn observed(
     arguments: &Arguments,
@@ -287,9 +330,11 @@ fn observed(
         Algorithm::Pca => spectral_trial(&problem, &instance, spectral::pca(&problem)?),
         Algorithm::Lamp => spectral_trial(&problem, &instance, spectral::lamp(&problem)?),
         Algorithm::Amp | Algorithm::Vamp | Algorithm::Ep => {
-            // Starts of different trials must differ too.
+            // Starts of different trials must differ too: the golden ratio spreads them over all
+            // seeds, so that neighbouring seeds do not share them.
+            const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
             let settings = Settings {
-                seed: Seed(arguments.seed.wrapping_add(trial)),
+                seed: Seed(arguments.seed.wrapping_add(trial.wrapping_mul(GOLDEN))),
                 ..settings.clone()
             };
             message_passing(&problem, &settings)?
@@ -350,22 +395,24 @@ fn spectral_trial(
 
 /// The error of the fixed point that the start leads to, at the ratios that the sizes realise.
 fn prediction(arguments: &Arguments, tree: &Tree, sizes: &[usize]) -> Option<Predicted> {
-    let predict = || -> Result<f64, Failure> {
-        let found = StateEvolution::new(&tree.realised(sizes)?)?.predict()?;
+    let predict = || -> Result<Predicted, Failure> {
+        let tree = tree.realised(sizes)?;
+        let found = StateEvolution::new(&tree)?.predict()?;
         let informed = arguments.algorithm == Algorithm::Amp && arguments.start == Start::Informed;
         let most = found.fixed_points.iter().rev().find(|point| point.stable);
-        Ok(match most.filter(|_| informed) {
-            Some(point) => point.mmse,
-            None => found.algorithmic.mmse,
+        let mse = match arguments.algorithm {
+            Algorithm::Pca => theory::pca(&tree).ok(),
+            Algorithm::Lamp => theory::lamp(&tree).ok(),
+            Algorithm::Amp | Algorithm::Vamp | Algorithm::Ep => None,
+        };
+        Ok(Predicted {
+            mmse: most.filter(|_| informed).unwrap_or(&found.algorithmic).mmse,
+            mse: mse.map(|spectral| spectral.mse),
         })
     };
-    match predict() {
-        Ok(mmse) => Some(Predicted { mmse }),
-        Err(failure) => {
-            output::message(&format!("no prediction: {failure}"));
-            None
-        }
-    }
+    predict()
+        .map_err(|failure| output::message(&format!("no prediction: {failure}")))
+        .ok()
 }
 
 fn report(trials: &[Trial], prediction: Option<Predicted>) -> Report {
@@ -424,7 +471,18 @@ fn describe(
         .zip(sizes)
         .filter(|(v, _)| !v.is_field);
     let sizes: Vec<String> = declared.map(|(v, n)| format!("{} {n}", v.name)).collect();
-    let (n, seed) = (report.mse.trials.len(), arguments.seed);
+    let seed = arguments.seed;
+    let trials = match report.mse.trials.len() {
+        1 => "1 trial".to_string(),
+        n => format!("{n} trials"),
+    };
+    let algorithm = match arguments.algorithm {
+        Algorithm::Amp => "amp",
+        Algorithm::Pca => "pca",
+        Algorithm::Lamp => "lamp",
+        Algorithm::Vamp => "vamp",
+        Algorithm::Ep => "ep",
+    };
     let mut rows = Vec::new();
     let mut add = |name: &str, summary: &Summary| {
         rows.push(vec![
@@ -446,10 +504,12 @@ fn describe(
         }
     }
     if let Some(predicted) = &report.prediction {
-        rows.push(vec![
-            "predicted mmse".to_string(),
-            output::number(predicted.mmse),
-        ]);
+        let mut add = |name: &str, x: f64| rows.push(vec![name.to_string(), output::number(x)]);
+        predicted
+            .mse
+            .into_iter()
+            .for_each(|x| add("predicted mse", x));
+        add("predicted mmse", predicted.mmse);
     }
     let s = &report.status;
     let counts: Vec<String> = [
@@ -463,7 +523,7 @@ fn describe(
     .map(|(count, name)| format!("{count} {name}"))
     .collect();
     format!(
-        "{title}: {n} trials, {}, seed {seed}\n{}\n{}; {} products, {:.1} MiB",
+        "{title}: {algorithm}, {trials}, {}, seed {seed}\n{}\n{}; {} products, {:.1} MiB",
         sizes.join(", "),
         output::table(&["", "mean", "standard error", "median"], &rows),
         counts.join(", "),

@@ -1,0 +1,199 @@
+//! Minimal mean squared error of a spike with a generative prior of one, two and three layers.
+
+use std::f64::consts::{FRAC_2_PI, PI, TAU};
+
+use onsager_replica::StateEvolution;
+
+use super::common::{ALGORITHMIC, AtRest, Case, Plan, SHIFT, decades, layered};
+use crate::agreement::{Agreement, Identity};
+use crate::drawing::{Axis, Picture, Plot, Rule};
+use crate::{Figure, FigureError, Job, Profile, Row, Table};
+
+/// MMSE against noise at depths 1, 2 and 3, all variables of one size.
+pub struct SpikedDepth;
+
+const ACTIVATIONS: [&str; 3] = ["linear", "sign", "relu"];
+const DEPTHS: [usize; 3] = [1, 2, 3];
+
+impl Figure for SpikedDepth {
+    fn id(&self) -> &'static str {
+        "spiked-depth"
+    }
+
+    fn title(&self) -> &'static str {
+        "MMSE of a spike with one, two and three layers"
+    }
+
+    fn source(&self) -> &'static str {
+        "Aubin, Loureiro, Maillard, Krzakala, Zdeborová, arXiv:1905.12385: role of depth"
+    }
+
+    fn claim(&self) -> &'static str {
+        "With L square layers the transition of the spiked Wigner model lies at Δ = 1 + L (linear) \
+         or 1 + Σ (2/π)^(2j) over j = 1..L (sign), while relu layers approach a plateau without \
+         one; message passing attains the MMSE at every depth, the frozen states of hidden signs \
+         being never optimal at these widths."
+    }
+
+    fn theory(&self, profile: Profile) -> Vec<Job> {
+        let count = profile.pick(21, 41, 81);
+        let mut jobs = Vec::new();
+        for case in cases(profile) {
+            let key = format!("{} {} grid={count} {:?}", case.panel, case.series, case.plan);
+            let (low, high) = range(case.panel);
+            let grid = decades(low, high, count);
+            jobs.push(Job::new(key, move |_| case.theory(&grid)));
+        }
+        for depth in DEPTHS {
+            jobs.push(Job::new(format!("plateau {depth}"), move |_| plateau_row(depth)));
+        }
+        jobs
+    }
+
+    fn simulation(&self, profile: Profile) -> Vec<Job> {
+        cases(profile).iter().flat_map(Case::simulation).collect()
+    }
+
+    fn agreements(&self, theory: &Table, simulation: &Table) -> Vec<Agreement> {
+        // The plan is that of the tables: a profile only decides which points they hold.
+        let cases = cases(Profile::Paper);
+        let mut at_rest = AtRest::new();
+        let mut ends = Identity::new(
+            "the curve of fixed points ends at 1 + L or 1 + Σ (2/π)^(2j)",
+            "fixed points are exact for a noise that differs by 1e-8, relatively",
+        );
+        let mut frozen = Identity::new(
+            "hidden signs: message passing is optimal at every noise",
+            "one and the same fixed point; the control is the frozen state, without error",
+        );
+        for case in &cases {
+            at_rest = case.judge(theory, simulation, at_rest);
+            if let Some(closed) = case.threshold {
+                let end = theory.value(case.panel, &case.named("end"), closed);
+                let label = format!("{} {}", case.panel, case.series);
+                ends = ends.point(label, end, closed, 1e-8 * closed).control(SHIFT * closed);
+            }
+            if case.panel == "sign" && case.series != series(1) {
+                for row in theory.series(case.panel, &case.series) {
+                    let reached = theory.value(case.panel, &case.named(ALGORITHMIC), row.x);
+                    let label = format!("{} at {:.3}", case.series, row.x);
+                    frozen = frozen.point(label, row.y, reached, 0.0).control(0.0);
+                }
+            }
+        }
+        let mut plateaus = Identity::new(
+            "relu: without data the known mean leaves the plateau",
+            "at Δ = 1e8 a message of snr q/Δ < 2e-9 takes less than ρ q/Δ off the error; averages \
+             are exact to 1e-9",
+        );
+        for depth in DEPTHS {
+            let at = theory.value("plateau", "relu", depth as f64);
+            plateaus = plateaus
+                .point(series(depth), at, plateau(depth), 2e-9)
+                .control(plateau(depth + 1));
+        }
+        let AtRest { means, rested, vanished } = at_rest;
+        vec![
+            Agreement::Means(means),
+            Agreement::Success(rested),
+            Agreement::Success(vanished),
+            Agreement::Identity(ends),
+            Agreement::Identity(plateaus),
+            Agreement::Identity(frozen),
+        ]
+    }
+
+    fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
+        let cases = cases(Profile::Paper);
+        ACTIVATIONS.into_iter().fold(Picture::new(3), |picture, name| {
+            let (low, high) = range(name);
+            let mut plot = Plot::new(
+                format!("{name} layers"),
+                Axis::log("noise variance Δ").range(low, high),
+                Axis::linear("MMSE/ρ").range(0.0, 1.05),
+            );
+            let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
+            for (colour, case) in of_panel {
+                plot = case.draw(plot, theory, simulation, colour);
+                if name == "relu" {
+                    let value = plateau(DEPTHS[colour]);
+                    plot = plot.with(Rule::horizontal(value, format!("{value:.3}")).colour(colour));
+                }
+            }
+            picture.panel(plot)
+        })
+    }
+}
+
+/// Ends of the abscissa. The signal behind three relu layers has `ρ = 1/8`, hence its scale
+/// `Δ = ρ²` lies far lower.
+fn range(name: &str) -> (f64, f64) {
+    match name {
+        "relu" => (1e-4, 1e2),
+        _ => (2e-2, 1e1),
+    }
+}
+
+fn series(depth: usize) -> String {
+    format!("L = {depth}")
+}
+
+fn cases(profile: Profile) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for name in ACTIVATIONS {
+        for depth in DEPTHS {
+            let threshold = threshold(name, depth);
+            // Fractions of the threshold; for relu multiples of ρ², where its error changes most.
+            let scale = threshold.unwrap_or(0.25f64.powi(depth as i32));
+            let fractions: &[f64] = match threshold {
+                Some(_) => profile.pick(&[0.1, 1.6], &[0.1, 0.25, 1.5], &[0.1, 0.2, 0.3, 0.4, 0.5, 1.5, 3.0]),
+                None => profile.pick(&[0.1], &[0.1, 0.3], &[0.05, 0.1, 0.2, 0.4]),
+            };
+            cases.push(Case {
+                panel: name,
+                series: series(depth),
+                chain: layered(&vec![(1.0, name); depth]),
+                threshold,
+                plan: Some(Plan {
+                    p: profile.pick(400, 600, 2000),
+                    trials: profile.pick([128, 96, 96], [192, 128, 96], [512, 256, 192]),
+                    noises: fractions.iter().map(|x| x * scale).collect(),
+                }),
+            });
+        }
+    }
+    cases
+}
+
+/// `M_L` of the recursion `M_l = ρ_l² + κ_l⁴ M_{l-1}`, `M_0 = 1`, solved: `κ = 1` for linear and
+/// `κ² = 2/π` for sign layers.
+fn threshold(name: &str, depth: usize) -> Option<f64> {
+    match name {
+        "linear" => Some(1.0 + depth as f64),
+        "sign" => Some(1.0 + (1..=depth).map(|j| FRAC_2_PI.powi(2 * j as i32)).sum::<f64>()),
+        _ => None,
+    }
+}
+
+/// `MMSE/ρ` of `L` relu layers without data. The overlap that the weights alone give follows
+/// `q_l = ρ_{l-1} [√(1 - c²) + c (π - arccos c)]/(2π)` with `c = q_{l-1}/ρ_{l-1}`, from `q_0 = 0`
+/// and `ρ_0 = 1`; `ρ_l = ρ_{l-1}/2`.
+fn plateau(depth: usize) -> f64 {
+    let (q, rho) = (0..depth).fold((0.0, 1.0), |(q, rho): (f64, f64), _| {
+        let c = q / rho;
+        let next = rho / TAU * ((1.0 - c * c).sqrt() + c * (PI - c.acos()));
+        (next, rho / 2.0)
+    });
+    1.0 - q / rho
+}
+
+/// The same from the curve of fixed points, at a noise that drowns the data.
+fn plateau_row(depth: usize) -> Result<Vec<Row>, FigureError> {
+    let noise = 1e8;
+    let tree = layered(&vec![(1.0, "relu"); depth]).spiked_wigner(noise)?;
+    let chain = StateEvolution::new(&tree)?;
+    let curve = chain.curve(Some((0.5 * noise, 2.0 * noise)))?;
+    let point = chain.predict_on(&curve, noise)?.optimal;
+    let value = point.mmse / (point.mmse + point.overlap);
+    Ok(vec![Row::theory("plateau", "relu", depth as f64, value)])
+}

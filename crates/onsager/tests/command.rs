@@ -1,0 +1,532 @@
+//! The command as a user meets it: results, exit codes, one line for every wrong input.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn onsager(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_onsager"))
+        .args(arguments)
+        .output()
+        .expect("the command starts")
+}
+
+fn json(arguments: &[&str]) -> Value {
+    let output = onsager(&[arguments, &["--json"]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
+    serde_json::from_slice(&output.stdout).expect("standard output is JSON")
+}
+
+fn text(arguments: &[&str]) -> String {
+    let output = onsager(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// A model file of this test's own.
+fn file(name: &str, text: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("the file is written");
+    path.display().to_string()
+}
+
+fn near(value: &Value, expected: f64, tolerance: f64) {
+    let found = value.as_f64().unwrap_or(f64::NAN);
+    assert!(
+        (found - expected).abs() <= tolerance,
+        "{found} instead of {expected}"
+    );
+}
+
+#[test]
+fn predict_solves_the_gaussian_spike() {
+    // q = 1 - Δ below the threshold, and a trivial unstable fixed point.
+    let found = json(&[
+        "predict",
+        "spiked-gaussian",
+        "--set",
+        "observation.noise=0.25",
+    ]);
+    near(&found["optimal"]["overlap"], 0.75, 1e-8);
+    near(&found["optimal"]["mmse"], 0.25, 1e-8);
+    near(&found["algorithmic"]["variables"]["x"]["snr"], 3.0, 1e-7);
+    let points = found["fixed_points"].as_array().unwrap();
+    assert_eq!(points.len(), 2);
+    assert_eq!(points[0]["stable"], false);
+    assert_eq!(points[1]["perfect"], false);
+    for key in ["overlap", "mmse", "snr", "potential", "mutual_information"] {
+        assert!(points[1][key].is_number(), "{key}");
+    }
+    assert_eq!(found["model"]["observation"]["noise"], 0.25);
+    assert!(text(&["predict", "spiked-gaussian"]).contains("algorithmic, optimal"));
+}
+
+#[test]
+fn sweeps_reach_both_ends_linear_and_logarithmic() {
+    let arguments = [
+        "predict",
+        "spiked-gaussian",
+        "--sweep",
+        "observation.noise=0.25:4:3:log",
+    ];
+    let found = json(&arguments);
+    assert_eq!(found["parameter"], "observation.noise");
+    for (i, (noise, mmse)) in [(0.25, 0.25), (1.0, 1.0), (4.0, 1.0)].iter().enumerate() {
+        near(&found["points"][i]["value"], *noise, 1e-15);
+        // At the threshold itself the overlap is the square root of the accuracy.
+        near(&found["points"][i]["algorithmic"]["mmse"], *mmse, 1e-4);
+    }
+    // q = 1 - Δ/v² for a variance v, read from the table.
+    let table = text(&["predict", "spiked-gaussian", "--sweep", "x.variance=1:2:2"]);
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.contains("1.75000"), "{table}");
+}
+
+#[test]
+fn trajectories_follow_the_closed_map() {
+    // q <- (q/Δ)/(1 + q/Δ) with Δ = 1/2, from the truth.
+    let found = json(&[
+        "predict",
+        "spiked-gaussian",
+        "--trajectory",
+        "3",
+        "--start",
+        "informed",
+    ]);
+    let steps = found["trajectory"].as_array().unwrap();
+    assert_eq!(steps.len(), 4);
+    let mut q = 1.0;
+    for step in steps {
+        near(&step["mmse"], 1.0 - q, 1e-9);
+        q = (q / 0.5) / (1.0 + q / 0.5);
+    }
+    let table = text(&[
+        "predict",
+        "spiked-linear",
+        "--trajectory",
+        "2",
+        "--start",
+        "spectral",
+    ]);
+    assert!(table.contains("iteration"), "{table}");
+}
+
+#[test]
+fn thresholds_are_those_of_the_papers() {
+    let one = |model: &str, key: &str, range: &str| {
+        let found = json(&["thresholds", model, "--parameter", key, "--range", range]);
+        assert_eq!(found["parameter"], key);
+        let list = found["thresholds"].as_array().unwrap().clone();
+        let weak = list
+            .iter()
+            .find(|t| t["kind"] == "weak-recovery")
+            .unwrap()
+            .clone();
+        assert_eq!(weak["variable"], "x");
+        weak
+    };
+    let weak = one("spiked-linear", "observation.noise", "0.1:10");
+    near(&weak["value"], 3.0, 1e-8); // 1 + α
+    assert_eq!(weak["easier"], "below");
+    let weak = one("spiked-sign", "observation.noise", "0.1:10");
+    near(
+        &weak["value"],
+        1.0 + 4.0 * 2.0 / std::f64::consts::PI.powi(2),
+        1e-8,
+    );
+    // In α at Δ = 2: α = 1.
+    let weak = one("spiked-linear", "signal.layers.x.weights.aspect", "0.5:3");
+    near(&weak["value"], 1.0, 1e-5);
+    assert_eq!(weak["easier"], "above");
+    // Sparse enough for a hard phase.
+    let found = json(&[
+        "thresholds",
+        "spiked-sparse",
+        "--parameter",
+        "observation.noise",
+    ]);
+    assert_eq!(found["hard_phases"].as_array().unwrap().len(), 1);
+    let table = text(&[
+        "thresholds",
+        "spiked-sparse",
+        "--parameter",
+        "observation.noise",
+    ]);
+    assert!(table.contains("hard between"), "{table}");
+}
+
+#[test]
+fn simulations_agree_with_their_prediction_and_repeat_bit_by_bit() {
+    let arguments = [
+        "simulate",
+        "denoising-sparse",
+        "--size",
+        "2000",
+        "--trials",
+        "4",
+        "--seed",
+        "3",
+    ];
+    let found = json(&arguments);
+    let mse = found["mse"]["mean"].as_f64().unwrap();
+    let predicted = found["prediction"]["mmse"].as_f64().unwrap();
+    // Errors per component are below 1 with few exceptions: five standard errors of 8000.
+    assert!(
+        (mse - predicted).abs() < 5.0 * predicted / 200f64.sqrt(),
+        "{mse} {predicted}"
+    );
+    assert_eq!(found["status"]["converged"], 4);
+    assert_eq!(found["mse"]["trials"].as_array().unwrap().len(), 4);
+    for key in ["mean", "median", "standard_error"] {
+        assert!(found["overlap"][key].is_number(), "{key}");
+    }
+    for key in [
+        "claimed_mse",
+        "nishimori_gap",
+        "iterations",
+        "products",
+        "peak_memory",
+    ] {
+        assert!(!found[key].is_null(), "{key}");
+    }
+    assert_eq!(found, json(&[&arguments[..], &["--threads", "2"]].concat()));
+    let other = json(&[
+        "simulate",
+        "denoising-sparse",
+        "--size",
+        "2000",
+        "--seed",
+        "4",
+    ]);
+    assert_ne!(found["mse"]["trials"][0], other["mse"]["trials"][0]);
+    assert!(other["mse"]["standard_error"].is_null());
+}
+
+#[test]
+fn simulations_take_their_options() {
+    let base = ["simulate", "spiked-sign", "--size", "z=100", "--seed", "1"];
+    assert!(text(&base).contains("z 100, x 200"));
+    for options in [
+        &["--algorithm", "pca"][..],
+        &["--algorithm", "lamp"],
+        &["--start", "spectral"],
+        &["--start", "informed", "--storage", "f32"],
+        &[
+            "--damping",
+            "0.5",
+            "--max-iterations",
+            "20",
+            "--tolerance",
+            "1e-4",
+        ],
+    ] {
+        let found = json(&[&base[..], options].concat());
+        let mse = found["mse"]["mean"].as_f64().unwrap();
+        assert!((0.0..2.0).contains(&mse), "{options:?}: {mse}");
+    }
+    let short = json(&[&base[..], &["--max-iterations", "2"]].concat());
+    assert_eq!(short["status"]["not-converged"], 1);
+    assert_eq!(short["iterations"]["mean"], 2.0);
+}
+
+#[test]
+fn models_are_listed_and_printed() {
+    let listed = json(&["models"]);
+    assert!(
+        listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|m| m["name"] == "spiked-deep-relu")
+    );
+    // What is printed is a model file.
+    let path = file("printed.toml", &text(&["models", "denoising-sparse"]));
+    assert_eq!(
+        json(&["predict", &path]),
+        json(&["predict", "denoising-sparse"])
+    );
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    assert!(text(&["--help"]).contains("predict"));
+    assert!(!text(&["--help"]).contains("phase-diagram"));
+    assert!(text(&["simulate", "--help"]).contains("--max-iterations"));
+    assert!(text(&["--version"]).starts_with("onsager "));
+}
+
+#[test]
+fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
+    let bad_number = file(
+        "bad-number.toml",
+        "[signal]\nprior = \"gaussian\"\n\n[observation]\nkind = \"denoising\"\nnoise = -1.0\n",
+    );
+    let bad_syntax = file("bad-syntax.toml", "[signal]\nprior = \"gaussian\n");
+    let later = file(
+        "later.toml",
+        "[signal]\nprior = \"laplace\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
+    );
+    let wishart = file(
+        "wishart.toml",
+        "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"spiked-wishart\"\nnoise = 1\naspect = 1\n",
+    );
+    let p = "predict";
+    let s = ["simulate", "spiked-sign", "--size"];
+    let t = ["thresholds", "spiked-sign", "--parameter"];
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "a command is missing, allowed: predict"),
+        (&["prdict"], "unknown command \"prdict\", allowed: predict"),
+        (
+            &["phase-diagram", "spiked-sign"],
+            "command \"phase-diagram\" is not supported yet",
+        ),
+        (&["spectrum"], "\"spectrum\" is not supported yet"),
+        (
+            &["infer", "x.toml", "--data", "y=y.npy"],
+            "\"infer\" is not supported yet",
+        ),
+        (&["draw"], "\"draw\" is not supported yet"),
+        (&["completions"], "\"completions\" is not supported yet"),
+        (&["man"], "\"man\" is not supported yet"),
+        (&[p], "<MODEL>"),
+        (
+            &[p, "no-such-model"],
+            "unknown preset \"no-such-model\", allowed: spiked-gaussian",
+        ),
+        (&[p, "no/such.toml"], "no/such.toml: "),
+        (&[p, "."], ".: "),
+        (
+            &[p, &bad_number],
+            "bad-number.toml:6: observation.noise must be finite and positive, got -1",
+        ),
+        (&[p, &bad_syntax], "bad-syntax.toml:2: "),
+        (&[p, &later], "prior \"laplace\" is not supported yet"),
+        (
+            &[p, &wishart],
+            "observation \"spiked-wishart\" is not supported yet",
+        ),
+        (
+            &[p, "spiked-sign", "--set", "observation.nose=1"],
+            "--set observation.nose=1: unknown key \"observation.nose\", allowed: kind, on, noise",
+        ),
+        (
+            &[p, "spiked-sign", "--set", "observation.noise=big"],
+            "observation.noise must be a number, got the text \"big\"",
+        ),
+        (
+            &[p, "spiked-sign", "--set", "observation.noise=inf"],
+            "must be finite and positive, got inf",
+        ),
+        (
+            &[p, "spiked-sign", "--set", "observation.noise"],
+            "--set must be KEY=VALUE, got \"observation.noise\"",
+        ),
+        (
+            &[p, "spiked-sign", "--set", "=1"],
+            "--set must be KEY=VALUE",
+        ),
+        (
+            &[p, "spiked-sign", "--set", "signal.layers.0.activation=tanh"],
+            "activation \"tanh\" is not supported yet",
+        ),
+        (
+            &[p, "spiked-sign", "--set", "signal.layers.h9.noise=1"],
+            "unknown variable \"h9\", allowed: x",
+        ),
+        (
+            &[p, "spiked-sign", "--set", "inference.rule=lmmse"],
+            "rule \"lmmse\" is not supported yet",
+        ),
+        (
+            &[p, "spiked-sign", "--sweep", "observation.noise=2:1:5"],
+            "--sweep must be FROM < TO, both finite, got \"observation.noise=2:1:5\"",
+        ),
+        (
+            &[p, "spiked-sign", "--sweep", "observation.noise=1:2"],
+            "KEY=FROM:TO:POINTS[:log]",
+        ),
+        (
+            &[p, "spiked-sign", "--sweep", "observation.noise=1:2:0"],
+            "a number of points from 1",
+        ),
+        (
+            &[p, "spiked-sign", "--sweep", "observation.noise=1:2:2.5"],
+            "a number of points from 1",
+        ),
+        (
+            &[p, "spiked-sign", "--sweep", "observation.noise=1:inf:3"],
+            "both finite",
+        ),
+        (
+            &[p, "spiked-sign", "--sweep", "observation.noise=1:2:3:lin"],
+            "KEY=FROM:TO:POINTS[:log]",
+        ),
+        (
+            &[p, "spiked-sign", "--sweep", "observation.noise=-1:2:3:log"],
+            "FROM > 0",
+        ),
+        (
+            &[p, "spiked-sign", "--sweep", "observation.noise=-1:2:3"],
+            "observation.noise must be finite and positive, got -1",
+        ),
+        (
+            &[p, "spiked-sign", "--sweep", "observation.kind=1:2:3"],
+            "unknown key \"observation.kind\"",
+        ),
+        (&[p, "spiked-sign", "--start", "informed"], "--trajectory"),
+        (&[p, "spiked-sign", "--trajectory", "-3"], "--trajectory"),
+        (
+            &[p, "spiked-sign", "--fast"],
+            "unexpected argument '--fast'",
+        ),
+        (
+            &[p, "spiked-relu", "--trajectory", "3", "--start", "spectral"],
+            "not supported yet",
+        ),
+        (&["thresholds", "spiked-sign"], "--parameter"),
+        (
+            &[&t[..], &["noise"]].concat(),
+            "unknown key \"noise\", allowed: signal.prior.mean",
+        ),
+        (
+            &[&t[..], &["observation.noise", "--range", "3:1"]].concat(),
+            "--range must be FROM:TO with FROM < TO, both finite, got \"3:1\"",
+        ),
+        (
+            &[&t[..], &["observation.noise", "--range", "-1:1"]].concat(),
+            "got -1",
+        ),
+        (
+            &[&t[..], &["observation.noise", "--range", "1"]].concat(),
+            "FROM:TO",
+        ),
+        (
+            &[&t[..], &["z.mean"]].concat(),
+            "--range is needed for signal.prior.mean",
+        ),
+        (&["simulate", "spiked-sign"], "--size"),
+        (
+            &[&s[..], &["0"]].concat(),
+            "--size must be P or NAME=N with a whole number of at least 1, got \"0\"",
+        ),
+        (&[&s[..], &["-5"]].concat(), "-5"),
+        (&[&s[..], &["1.5"]].concat(), "got \"1.5\""),
+        (
+            &[&s[..], &["w=10"]].concat(),
+            "unknown variable \"w\", allowed: z, x",
+        ),
+        (
+            &[&s[..], &["10", "--trials", "0"]].concat(),
+            "--trials must be at least 1, got \"0\"",
+        ),
+        (
+            &[&s[..], &["10", "--threads", "0"]].concat(),
+            "--threads must be at least 1",
+        ),
+        (&[&s[..], &["10", "--seed", "x"]].concat(), "--seed"),
+        (
+            &[&s[..], &["10", "--algorithm", "adam"]].concat(),
+            "[possible values: amp, pca, lamp]",
+        ),
+        (
+            &[&s[..], &["10", "--algorithm", "vamp"]].concat(),
+            "algorithm \"vamp\" is not supported yet",
+        ),
+        (&[&s[..], &["10", "--start", "nowhere"]].concat(), "--start"),
+        (&[&s[..], &["10", "--storage", "f16"]].concat(), "--storage"),
+        (
+            &[&s[..], &["10", "--damping", "1"]].concat(),
+            "--damping must be in [0, 1), got \"1\"",
+        ),
+        (
+            &[&s[..], &["10", "--tolerance", "-1"]].concat(),
+            "--tolerance must be in [0, 1), got \"-1\"",
+        ),
+        (
+            &[&s[..], &["10", "--tolerance", "nan"]].concat(),
+            "--tolerance must be in [0, 1)",
+        ),
+        (
+            &[&s[..], &["10", "--max-iterations", "0"]].concat(),
+            "--max-iterations must be at least 1",
+        ),
+        (
+            &[
+                "simulate",
+                "denoising-sparse",
+                "--size",
+                "10",
+                "--algorithm",
+                "pca",
+            ],
+            "not supported yet",
+        ),
+        (
+            &["models", "nothing"],
+            "unknown preset \"nothing\", allowed: spiked-gaussian",
+        ),
+    ];
+    for (arguments, message) in cases {
+        let output = onsager(arguments);
+        let errors = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.starts_with("error: "), "{arguments:?}: {errors}");
+        assert!(errors.contains(message), "{arguments:?}: {errors}");
+        assert_eq!(
+            errors.trim_end().lines().count(),
+            1,
+            "{arguments:?}: {errors}"
+        );
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn sizes_beyond_memory_are_refused_before_anything_is_drawn() {
+    for size in [
+        "1000000000000",
+        "18446744073709551615",
+        "z=18446744073709551615",
+    ] {
+        let output = onsager(&["simulate", "spiked-sign", "--size", size]);
+        let errors = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(
+            errors.contains("GiB of memory, more than there is"),
+            "{errors}"
+        );
+        assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
+    }
+}
+
+/// Ctrl-C ends a sweep at the next point: what was computed is printed.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_sweep_prints_what_it_has() {
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    let arguments = ["predict", "spiked-sign", "--json"];
+    let child = Command::new(env!("CARGO_BIN_EXE_onsager"))
+        .args(arguments)
+        .args(["--sweep", "z.variance=1:2:100000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    std::thread::sleep(Duration::from_secs(4));
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(killed.expect("kill runs").success());
+    let output = child.wait_with_output().expect("the command ends");
+    let errors = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(130), "{errors}");
+    assert!(errors.contains("stopped by the user after"), "{errors}");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let points = found["points"].as_array().unwrap().len();
+    assert!((1..100_000).contains(&points), "{points} points");
+}
