@@ -3,7 +3,7 @@ use crate::{Figure, FigureError};
 
 /// Every figure of the report, in reading order. One line adds an entry.
 pub const REGISTRY: &[&dyn Figure] = &[
-&spiked_mmse::SpikedMmse,
+    &spiked_mmse::SpikedMmse,
     &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
     &denoising::DenoisingFigure,

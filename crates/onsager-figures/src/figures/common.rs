@@ -35,9 +35,11 @@ pub(crate) fn rademacher() -> Arc<dyn Prior> {
 
 /// A chain on a standard Gaussian latent: layers of (aspect, activation), latent first.
 pub(crate) fn layered(layers: &[(f64, &str)]) -> Chain {
-    layers.iter().fold(Chain::new(gaussian()), |chain, (aspect, name)| {
-        chain.layer(*aspect, activation(name))
-    })
+    layers
+        .iter()
+        .fold(Chain::new(gaussian()), |chain, (aspect, name)| {
+            chain.layer(*aspect, activation(name))
+        })
 }
 
 /// A tree at a finite size: theory is evaluated on `tree`, whose ratios are the rounded ones.
@@ -50,7 +52,10 @@ impl Sized {
     /// The tree with `p` components of the signal.
     pub(crate) fn new(tree: &Tree, p: usize) -> Result<Self, FigureError> {
         let sizes = tree.sizes(tree.signal_index(), p);
-        Ok(Self { tree: tree.realised(&sizes)?, sizes })
+        Ok(Self {
+            tree: tree.realised(&sizes)?,
+            sizes,
+        })
     }
 
     /// The size of the signal.
@@ -61,7 +66,12 @@ impl Sized {
     /// One realisation with a teacher of fixed norm and composition; `seed` decides it.
     pub(crate) fn draw(&self, seed: Seed) -> Result<Instance, FigureError> {
         let stream = |purpose: &str| seed.stream("instance", 0, 0, purpose);
-        Ok(Instance::draw(&self.tree, &self.sizes, stream, Teacher::fixed())?)
+        Ok(Instance::draw(
+            &self.tree,
+            &self.sizes,
+            stream,
+            Teacher::fixed(),
+        )?)
     }
 
     /// Message passing on one realisation.
@@ -97,13 +107,18 @@ pub(crate) fn controlled(values: &[f64], controls: &[Vec<f64>]) -> Sample {
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
     let covariance = |a: &[f64], b: &[f64]| {
         let (ma, mb) = (mean(a), mean(b));
-        a.iter().zip(b).map(|(a, b)| (a - ma) * (b - mb)).sum::<f64>()
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| (a - ma) * (b - mb))
+            .sum::<f64>()
     };
     let remove = |from: &mut [f64], control: &[f64]| {
         let slope = covariance(from, control) / covariance(control, control);
         // A control that is constant, or explained by those before it, explains nothing.
         if slope.is_finite() {
-            from.iter_mut().zip(control).for_each(|(v, c)| *v -= slope * c);
+            from.iter_mut()
+                .zip(control)
+                .for_each(|(v, c)| *v -= slope * c);
         }
     };
     let (mut values, mut used) = (values.to_vec(), Vec::<Vec<f64>>::new());
@@ -190,7 +205,10 @@ impl Case {
             rows.push(row(&self.named(ALGORITHMIC), noise, algorithmic));
         }
         if let Some(closed) = self.threshold {
-            let end = curve.points.iter().min_by(|a, b| a.overlap.total_cmp(&b.overlap));
+            let end = curve
+                .points
+                .iter()
+                .min_by(|a, b| a.overlap.total_cmp(&b.overlap));
             let end = end.map_or(f64::NAN, |point| point.noise);
             rows.push(row(&self.named("end"), closed, end));
         }
@@ -243,10 +261,15 @@ impl Case {
             simulation: names.each_ref().map(String::as_str),
             shifted: &self.named("shifted"),
         };
-        let AtRest { means, mut rested, mut vanished } = to;
+        let AtRest {
+            means,
+            mut rested,
+            mut vanished,
+        } = to;
         for row in theory.series(self.panel, &names[2]) {
             let label = format!("{} {} at {:.4}", self.panel, self.series, row.x);
-            let measured = |suffix| simulation.at(self.panel, &format!("{}{suffix}", names[2]), row.x);
+            let measured =
+                |suffix| simulation.at(self.panel, &format!("{}{suffix}", names[2]), row.x);
             rested = rested.row(&label, measured(RESTED), Claim::AtLeast(0.9));
             if self.threshold.is_some() {
                 let claim = match self.is_above(row.x) {
@@ -264,7 +287,13 @@ impl Case {
     }
 
     /// The curve, and message passing at the largest size in the same colour.
-    pub(crate) fn draw(&self, plot: Plot, theory: &Table, simulation: &Table, colour: usize) -> Plot {
+    pub(crate) fn draw(
+        &self,
+        plot: Plot,
+        theory: &Table,
+        simulation: &Table,
+        colour: usize,
+    ) -> Plot {
         let line = Line::new(&self.series, theory.curve(self.panel, &self.series));
         let points = simulation.points(self.panel, &self.named(RANKS[2]));
         let plot = plot.with(line.colour(colour));
@@ -361,11 +390,7 @@ fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Run
 
 /// Two accidents of a spiked Wigner instance that move its error most, both of mean zero exactly:
 /// `|x|²/p - ρ`, and `xᵀ(Y - xxᵀ/√p)x/p^(3/2)`, the noise along the signal.
-fn accidents(
-    tree: &Tree,
-    instance: &Instance,
-    outcome: &Outcome,
-) -> Result<[f64; 2], FigureError> {
+fn accidents(tree: &Tree, instance: &Instance, outcome: &Outcome) -> Result<[f64; 2], FigureError> {
     let truth = instance.truth(tree.signal_index()).unwrap_or_default();
     let x = outcome.estimate.map_with_location(|i, _, _| truth[i]);
     let p = truth.len() as f64;
@@ -409,7 +434,10 @@ fn adjusted<const N: usize>(values: &[f64], controls: &[[f64; N]]) -> Sample {
 fn spread(a: &[f64], b: &[f64]) -> f64 {
     let count = a.len() as f64;
     let (mean_a, mean_b) = (a.iter().sum::<f64>() / count, b.iter().sum::<f64>() / count);
-    a.iter().zip(b).map(|(a, b)| (a - mean_a) * (b - mean_b)).sum()
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - mean_a) * (b - mean_b))
+        .sum()
 }
 
 /// Takes the linear effect of `control` out of `values`.

@@ -98,9 +98,8 @@ impl Figure for DenoisingFigure {
             "averages of relative accuracy 1e-9, in differences over steps of 0.04 snr, and what \
              these leave out",
         );
-        let value = |panel: &str, name: &str, x| {
-            theory.at(panel, name, x).map_or(f64::NAN, |row| row.y)
-        };
+        let value =
+            |panel: &str, name: &str, x| theory.at(panel, name, x).map_or(f64::NAN, |row| row.y);
         let mut information = Means::new("information by Bethe evidence", 1.0);
         let mut error = Means::new("squared error of message passing", 1.0);
         let mut claimed = Means::new("error that message passing claims", 1.0);
@@ -148,7 +147,11 @@ impl Figure for DenoisingFigure {
             ("two layers, α = 2 and 1.5", &PRIORS[ONE_LAYER..]),
         ] {
             for (panel, what, title) in [
-                (INFORMATION, "I(x; y)/p (nats)", format!("Information, {title}")),
+                (
+                    INFORMATION,
+                    "I(x; y)/p (nats)",
+                    format!("Information, {title}"),
+                ),
                 (MMSE, "squared error/ρ", format!("Error, {title}")),
             ] {
                 let snr = Axis::log("signal-to-noise ratio 1/Δ").range(RANGE.0, RANGE.1);
@@ -241,7 +244,12 @@ fn theory(prior: Prior, n: usize, points: usize) -> Result<Vec<Row>, FigureError
         rows.push(Row::theory(SLOPE, format!("{name}: slope"), snr, slope));
         rows.push(Row::theory(SLOPE, format!("{name}: mmse"), snr, mmse(snr)?));
         let shifted = mmse(snr / 1.05)?;
-        rows.push(Row::theory(SLOPE, format!("{name}: mmse shifted"), snr, shifted));
+        rows.push(Row::theory(
+            SLOPE,
+            format!("{name}: mmse shifted"),
+            snr,
+            shifted,
+        ));
     }
     for ((level, p), series) in ladder(n).into_iter().enumerate().zip(at_sizes(name)) {
         rows.push(Row::theory(SIZES, "p", level as f64, p as f64));
@@ -341,6 +349,11 @@ fn simulate(
     };
     let panels = [INFORMATION, MMSE, CLAIMED];
     let mut rows: Vec<_> = panels.into_iter().enumerate().map(measured).collect();
-    rows.push(Row::measured(CONVERGED, series, snr, Sample::of(&values(3))));
+    rows.push(Row::measured(
+        CONVERGED,
+        series,
+        snr,
+        Sample::of(&values(3)),
+    ));
     Ok(rows)
 }

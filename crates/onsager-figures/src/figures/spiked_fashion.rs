@@ -65,9 +65,8 @@ impl Figure for SpikedFashion {
             Job::new(format!("overlap {profile}"), move |_| overlaps(profile)),
             Job::new("images", |_| {
                 let data = data()?;
-                let truth = |(name, position)| {
-                    Ok(pixels(name, &full_spike(&data.images, position)?))
-                };
+                let truth =
+                    |(name, position)| Ok(pixels(name, &full_spike(&data.images, position)?));
                 let rows: Result<Vec<_>, FigureError> = ITEMS.into_iter().map(truth).collect();
                 Ok(rows?.concat())
             }),
@@ -84,12 +83,18 @@ impl Figure for SpikedFashion {
         for (level, noise) in (0..BLOCKS.len() - 1).flat_map(|l| JUDGED.map(|noise| (l, noise))) {
             let count = draws(profile, noise);
             let key = format!("PCA p={} noise={noise} images={count}", size(level));
-            jobs.push(Job::new(key, move |context| principal(context, level, noise, count)));
-        }
-        for (item, noise) in ITEMS.into_iter().flat_map(|i| SHOWN.map(|noise| (i, noise))) {
-            jobs.push(Job::new(format!("{} noise={noise}", item.0), move |context| {
-                recovered(context, item, noise)
+            jobs.push(Job::new(key, move |context| {
+                principal(context, level, noise, count)
             }));
+        }
+        for (item, noise) in ITEMS
+            .into_iter()
+            .flat_map(|i| SHOWN.map(|noise| (i, noise)))
+        {
+            jobs.push(Job::new(
+                format!("{} noise={noise}", item.0),
+                move |context| recovered(context, item, noise),
+            ));
         }
         jobs
     }
@@ -105,7 +110,10 @@ impl Figure for SpikedFashion {
             shifted: PCA_SHIFTED,
         };
         let success = |title: &str, name, from: f64| {
-            let noises = JUDGED.into_iter().chain(BEYOND).filter(|noise| *noise >= from);
+            let noises = JUDGED
+                .into_iter()
+                .chain(BEYOND)
+                .filter(|noise| *noise >= from);
             noises.fold(Success::new(title), |success, noise| {
                 let row = simulation.at(SUCCESS, name, noise);
                 let (fraction, trials) = row.map_or((0.0, 0), |row| (row.y, row.trials));
@@ -119,7 +127,12 @@ impl Figure for SpikedFashion {
                 .series(theory, simulation, pca, |noise| JUDGED.contains(&noise))
                 .into(),
             success("LAMP errs less than PCA on the same data", CLOSER, 0.0).into(),
-            success("LAMP: squared overlap as theory says for the image", AS_SAID, 0.0).into(),
+            success(
+                "LAMP: squared overlap as theory says for the image",
+                AS_SAID,
+                0.0,
+            )
+            .into(),
             success("above noise 1 PCA has lost the image", LOST, SMALLEST_LOST).into(),
             success("where PCA has lost it, LAMP has not", FOUND, SMALLEST_LOST).into(),
         ]
@@ -164,9 +177,12 @@ impl Figure for SpikedFashion {
                 );
         }
         plot = plot.with(
-            Line::new("Gaussian spikes, same covariance", theory.curve(ERROR, TYPICAL))
-                .colour(BLACK)
-                .dash(Dash::Dotted),
+            Line::new(
+                "Gaussian spikes, same covariance",
+                theory.curve(ERROR, TYPICAL),
+            )
+            .colour(BLACK)
+            .dash(Dash::Dotted),
         );
         Picture::new(2).panel(grid).panel(plot)
     }
@@ -318,7 +334,12 @@ fn overlaps(profile: Profile) -> Result<Vec<Row>, FigureError> {
         .map(|number| Ok(data.weights(&spike(&data.images, number, BLOCKS.len() - 1)?)))
         .collect::<Result<Vec<_>, FigureError>>()?;
     // A Gaussian spike has its variance along every eigenvector.
-    let typical: Vec<f64> = data.eigen.values.iter().map(|t| t / PIXELS as f64).collect();
+    let typical: Vec<f64> = data
+        .eigen
+        .values
+        .iter()
+        .map(|t| t / PIXELS as f64)
+        .collect();
     let mut noises: Vec<f64> = (0..=GRID)
         .map(|i| LOWEST + (LARGEST - LOWEST) * (i as f64 / GRID as f64).powi(2))
         .chain([1.0])

@@ -30,7 +30,7 @@ const SIGNALS: [Signal; 4] = [
     Signal {
         name: "linear, α = 2",
         judged: &[0.2, 0.6, 1.5, 2.2, 4.0],
-        simulated: &[0.6, 1.5],
+        simulated: &[0.6, 1.0],
     },
     Signal {
         name: "sign, α = 2",
@@ -89,7 +89,9 @@ impl Figure for SpikedPotential {
                 let critical = 1.0 + 8.0 / std::f64::consts::PI.powi(2);
                 potentials(CONTINUOUS, &tree, &AROUND.map(|a| a * critical), points)
             }),
-            Job::new(format!("first order points={points}"), move |_| first_order(points)),
+            Job::new(format!("first order points={points}"), move |_| {
+                first_order(points)
+            }),
         ];
         for signal in SIGNALS {
             let key = format!("{} points={points}", signal.name);
@@ -105,9 +107,12 @@ impl Figure for SpikedPotential {
     }
 
     fn simulation(&self, profile: Profile) -> Vec<Job> {
-        let counts = profile.pick([256, 256, 256], [320, 320, 320], [1024; 3]);
+        let counts = profile.pick([320; 3], [320; 3], [1024; 3]);
         let mut jobs = Vec::new();
-        for Signal { name, simulated, .. } in SIGNALS {
+        for Signal {
+            name, simulated, ..
+        } in SIGNALS
+        {
             for &noise in simulated {
                 let sizes = ladder(size(profile)).into_iter().zip(counts);
                 for (level, (p, count)) in sizes.enumerate() {
@@ -122,9 +127,8 @@ impl Figure for SpikedPotential {
     }
 
     fn agreements(&self, theory: &Table, simulation: &Table) -> Vec<Agreement> {
-        let value = |panel: &str, name: &str, x| {
-            theory.at(panel, name, x).map_or(f64::NAN, |row| row.y)
-        };
+        let value =
+            |panel: &str, name: &str, x| theory.at(panel, name, x).map_or(f64::NAN, |row| row.y);
         let mut stationary = Identity::new(
             "fixed points are stationary points of the potential",
             "potential of accuracy 1e-10 in differences over steps of 0.03 of the overlap",
@@ -147,7 +151,12 @@ impl Figure for SpikedPotential {
         );
         let mut information = Means::new("information by Bethe evidence", 1.0);
         let mut converged = Success::new("message passing converges");
-        for Signal { name, judged, simulated } in SIGNALS {
+        for Signal {
+            name,
+            judged,
+            simulated,
+        } in SIGNALS
+        {
             for &noise in judged {
                 slopes = slopes
                     .point(
@@ -237,8 +246,19 @@ impl Figure for SpikedPotential {
         for row in theory.series(RULES, SPARSE) {
             plot = plot.with(Rule::vertical(row.x, "Δ_IT, sparse").colour(BLACK));
         }
-        let markers = [Marker::Disc, Marker::Square, Marker::Diamond, Marker::Triangle];
-        for (i, Signal { name, simulated, .. }) in SIGNALS.into_iter().enumerate() {
+        let markers = [
+            Marker::Disc,
+            Marker::Square,
+            Marker::Diamond,
+            Marker::Triangle,
+        ];
+        for (
+            i,
+            Signal {
+                name, simulated, ..
+            },
+        ) in SIGNALS.into_iter().enumerate()
+        {
             let mut line = theory.curve(INFORMATION, name);
             line.sort_by(|a, b| a.0.total_cmp(&b.0));
             let mut points = simulation.points(INFORMATION, &at_sizes(name)[2]);
@@ -321,7 +341,10 @@ fn potentials(
         let fixed_points = |tree: &Tree| -> Result<Vec<(f64, f64)>, FigureError> {
             let found = StateEvolution::new(tree)?.predict()?.fixed_points;
             let number = |i: Option<f64>| i.unwrap_or(f64::NAN);
-            Ok(found.iter().map(|f| (f.overlap, number(f.mutual_information))).collect())
+            Ok(found
+                .iter()
+                .map(|f| (f.overlap, number(f.mutual_information)))
+                .collect())
         };
         // Zero overlap is stationary at the end of the interval: there is no second side.
         let inside = |q: &f64| *q > 1e-3 * rho;
@@ -343,14 +366,22 @@ fn potentials(
             rows.push(Row::theory(panel, &name, q / rho, i - on_grid[0]));
         }
         for (q, i) in &found {
-            rows.push(Row::theory(format!("{panel} stationary"), &name, q / rho, i - on_grid[0]));
+            rows.push(Row::theory(
+                format!("{panel} stationary"),
+                &name,
+                q / rho,
+                i - on_grid[0],
+            ));
         }
         let gradients: Vec<f64> = stencils
             .chunks_exact(2 * WEIGHTS.len())
             .zip(&differentiated)
             .map(|(values, q)| {
                 let pairs = values.chunks_exact(2).zip(WEIGHTS);
-                pairs.map(|(pair, weight)| weight * (pair[0] - pair[1])).sum::<f64>() / step(*q)
+                pairs
+                    .map(|(pair, weight)| weight * (pair[0] - pair[1]))
+                    .sum::<f64>()
+                    / step(*q)
             })
             .collect();
         let at = format!("{panel} gradient");
@@ -413,16 +444,20 @@ fn information(signal: &Signal, points: usize) -> Result<Vec<Row>, FigureError> 
     };
     let relative = |noise: f64| Ok::<_, FigureError>(4.0 * noise * optimal(noise)?.0);
     let mut rows = Vec::new();
-    let grid = (0..points).map(|i| {
-        RANGE.0 * (RANGE.1 / RANGE.0).powf(i as f64 / (points - 1) as f64)
-    });
+    let grid =
+        (0..points).map(|i| RANGE.0 * (RANGE.1 / RANGE.0).powf(i as f64 / (points - 1) as f64));
     for noise in grid.chain(signal.simulated.iter().copied()) {
         rows.push(Row::theory(INFORMATION, name, noise, relative(noise)?));
     }
     for &noise in signal.simulated {
         // In units of this noise, not of the shifted one.
         let shifted = 4.0 * noise * optimal(1.05 * noise)?.0;
-        rows.push(Row::theory(INFORMATION, format!("{name}, shifted"), noise, shifted));
+        rows.push(Row::theory(
+            INFORMATION,
+            format!("{name}, shifted"),
+            noise,
+            shifted,
+        ));
     }
     for &noise in signal.judged {
         let snr = 1.0 / noise;
@@ -434,7 +469,12 @@ fn information(signal: &Signal, points: usize) -> Result<Vec<Row>, FigureError> 
             Ok::<_, FigureError>(0.25 * (1.0 - q * q))
         };
         rows.push(Row::theory(SLOPE, format!("{name}: slope"), noise, slope));
-        rows.push(Row::theory(SLOPE, format!("{name}: overlap"), noise, side(noise)?));
+        rows.push(Row::theory(
+            SLOPE,
+            format!("{name}: overlap"),
+            noise,
+            side(noise)?,
+        ));
         let series = format!("{name}: overlap shifted");
         rows.push(Row::theory(SLOPE, series, noise, side(1.05 * noise)?));
     }
@@ -501,7 +541,12 @@ fn simulate(
     let values = |i: usize| runs.iter().map(|run| run.0[i]).collect::<Vec<_>>();
     let controls = [0, 1, 2].map(|i| runs.iter().map(|run| run.1[i]).collect());
     Ok(vec![
-        Row::measured(INFORMATION, series, noise, controlled(&values(0), &controls)),
+        Row::measured(
+            INFORMATION,
+            series,
+            noise,
+            controlled(&values(0), &controls),
+        ),
         Row::measured(CONVERGED, series, noise, Sample::of(&values(1))),
     ])
 }
