@@ -39,18 +39,13 @@ impl Figure for SpikedDepth {
         let count = profile.pick(21, 41, 81);
         let mut jobs = Vec::new();
         for case in cases(profile) {
-            let key = format!(
-                "{} {} grid={count} {:?}",
-                case.panel, case.series, case.plan
-            );
+            let key = format!("{} {} grid={count} {:?}", case.panel, case.series, case.plan);
             let (low, high) = range(case.panel);
             let grid = decades(low, high, count);
             jobs.push(Job::new(key, move |_| case.theory(&grid)));
         }
         for depth in DEPTHS {
-            jobs.push(Job::new(format!("plateau {depth}"), move |_| {
-                plateau_row(depth)
-            }));
+            jobs.push(Job::new(format!("plateau {depth}"), move |_| plateau_row(depth)));
         }
         jobs
     }
@@ -76,9 +71,7 @@ impl Figure for SpikedDepth {
             if let Some(closed) = case.threshold {
                 let end = theory.value(case.panel, &case.named("end"), closed);
                 let label = format!("{} {}", case.panel, case.series);
-                ends = ends
-                    .point(label, end, closed, 1e-8 * closed)
-                    .control(SHIFT * closed);
+                ends = ends.point(label, end, closed, 1e-8 * closed).control(SHIFT * closed);
             }
             if case.panel == "sign" && case.series != series(1) {
                 for row in theory.series(case.panel, &case.series) {
@@ -99,11 +92,7 @@ impl Figure for SpikedDepth {
                 .point(series(depth), at, plateau(depth), 2e-9)
                 .control(plateau(depth + 1));
         }
-        let AtRest {
-            means,
-            rested,
-            vanished,
-        } = at_rest;
+        let AtRest { means, rested, vanished } = at_rest;
         vec![
             Agreement::Means(means),
             Agreement::Success(rested),
@@ -116,26 +105,23 @@ impl Figure for SpikedDepth {
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
         let cases = cases(Profile::Paper);
-        ACTIVATIONS
-            .into_iter()
-            .fold(Picture::new(3), |picture, name| {
-                let (low, high) = range(name);
-                let mut plot = Plot::new(
-                    format!("{name} layers"),
-                    Axis::log("noise variance Δ").range(low, high),
-                    Axis::linear("MMSE/ρ").range(0.0, 1.05),
-                );
-                let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
-                for (colour, case) in of_panel {
-                    plot = case.draw(plot, theory, simulation, colour);
-                    if name == "relu" {
-                        let value = plateau(DEPTHS[colour]);
-                        plot = plot
-                            .with(Rule::horizontal(value, format!("{value:.3}")).colour(colour));
-                    }
+        ACTIVATIONS.into_iter().fold(Picture::new(3), |picture, name| {
+            let (low, high) = range(name);
+            let mut plot = Plot::new(
+                format!("{name} layers"),
+                Axis::log("noise variance Δ").range(low, high),
+                Axis::linear("MMSE/ρ").range(0.0, 1.05),
+            );
+            let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
+            for (colour, case) in of_panel {
+                plot = case.draw(plot, theory, simulation, colour);
+                if name == "relu" {
+                    let value = plateau(DEPTHS[colour]);
+                    plot = plot.with(Rule::horizontal(value, format!("{value:.3}")).colour(colour));
                 }
-                picture.panel(plot)
-            })
+            }
+            picture.panel(plot)
+        })
     }
 }
 
@@ -160,11 +146,7 @@ fn cases(profile: Profile) -> Vec<Case> {
             // Fractions of the threshold; for relu multiples of ρ², where its error changes most.
             let scale = threshold.unwrap_or(0.25f64.powi(depth as i32));
             let fractions: &[f64] = match threshold {
-                Some(_) => profile.pick(
-                    &[0.1, 1.6],
-                    &[0.1, 0.25, 1.5],
-                    &[0.1, 0.2, 0.3, 0.4, 0.5, 1.5, 3.0],
-                ),
+                Some(_) => profile.pick(&[0.1, 1.6], &[0.1, 0.25, 1.5], &[0.1, 0.2, 0.3, 0.4, 0.5, 1.5, 3.0]),
                 None => profile.pick(&[0.1], &[0.1, 0.3], &[0.05, 0.1, 0.2, 0.4]),
             };
             cases.push(Case {
@@ -188,11 +170,7 @@ fn cases(profile: Profile) -> Vec<Case> {
 fn threshold(name: &str, depth: usize) -> Option<f64> {
     match name {
         "linear" => Some(1.0 + depth as f64),
-        "sign" => Some(
-            1.0 + (1..=depth)
-                .map(|j| FRAC_2_PI.powi(2 * j as i32))
-                .sum::<f64>(),
-        ),
+        "sign" => Some(1.0 + (1..=depth).map(|j| FRAC_2_PI.powi(2 * j as i32)).sum::<f64>()),
         _ => None,
     }
 }

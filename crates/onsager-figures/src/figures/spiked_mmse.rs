@@ -47,17 +47,12 @@ impl Figure for SpikedMmse {
         let count = profile.pick(25, 49, 97);
         let mut jobs = Vec::new();
         for case in cases(profile) {
-            let key = format!(
-                "{} {} grid={count} {:?}",
-                case.panel, case.series, case.plan
-            );
+            let key = format!("{} {} grid={count} {:?}", case.panel, case.series, case.plan);
             let grid = decades(RANGE.0, RANGE.1, count);
             jobs.push(Job::new(key, move |_| case.theory(&grid)));
         }
         for alpha in dual_aspects() {
-            jobs.push(Job::new(format!("duality α={alpha}"), move |_| {
-                dual(alpha)
-            }));
+            jobs.push(Job::new(format!("duality α={alpha}"), move |_| dual(alpha)));
         }
         jobs
     }
@@ -79,9 +74,7 @@ impl Figure for SpikedMmse {
             if let Some(closed) = case.threshold {
                 let end = theory.value(case.panel, &case.named("end"), closed);
                 let label = format!("{} {}", case.panel, case.series);
-                ends = ends
-                    .point(label, end, closed, 1e-8 * closed)
-                    .control(SHIFT * closed);
+                ends = ends.point(label, end, closed, 1e-8 * closed).control(SHIFT * closed);
             }
         }
         let mut duality = Identity::new(
@@ -94,20 +87,11 @@ impl Figure for SpikedMmse {
             for row in theory.series(DUALITY, &left) {
                 let value = |series: &str| theory.value(DUALITY, series, row.x);
                 duality = duality
-                    .point(
-                        format!("{left} at {:.3}", row.x),
-                        row.y,
-                        value(&right),
-                        2e-8,
-                    )
+                    .point(format!("{left} at {:.3}", row.x), row.y, value(&right), 2e-8)
                     .control(value(&shifted));
             }
         }
-        let AtRest {
-            means,
-            rested,
-            vanished,
-        } = at_rest;
+        let AtRest { means, rested, vanished } = at_rest;
         vec![
             Agreement::Means(means),
             Agreement::Success(rested),
@@ -119,19 +103,17 @@ impl Figure for SpikedMmse {
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
         let cases = cases(Profile::Paper);
-        ACTIVATIONS
-            .into_iter()
-            .fold(Picture::new(3), |picture, name| {
-                let plot = Plot::new(
-                    format!("{name} layer"),
-                    Axis::log("noise variance Δ").range(RANGE.0, RANGE.1),
-                    Axis::linear("MMSE/ρ").range(0.0, 1.05),
-                );
-                let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
-                picture.panel(of_panel.fold(plot, |plot, (colour, case)| {
-                    case.draw(plot, theory, simulation, colour)
-                }))
-            })
+        ACTIVATIONS.into_iter().fold(Picture::new(3), |picture, name| {
+            let plot = Plot::new(
+                format!("{name} layer"),
+                Axis::log("noise variance Δ").range(RANGE.0, RANGE.1),
+                Axis::linear("MMSE/ρ").range(0.0, 1.05),
+            );
+            let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
+            picture.panel(of_panel.fold(plot, |plot, (colour, case)| {
+                case.draw(plot, theory, simulation, colour)
+            }))
+        })
     }
 }
 
@@ -181,11 +163,7 @@ fn plan(profile: Profile, name: &str, alpha: f64, threshold: Option<f64>) -> Opt
             noises: profile.pick(
                 noises(&[0.1], &[1.6], &[0.1]),
                 noises(&[0.1, 0.3], &[1.5, 2.5], &[0.1, 0.3]),
-                noises(
-                    &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
-                    &[1.4, 2.0, 4.0],
-                    &[0.05, 0.1, 0.2, 0.4],
-                ),
+                noises(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], &[1.4, 2.0, 4.0], &[0.05, 0.1, 0.2, 0.4]),
             ),
         }),
         10.0 if profile == Profile::Standard && name != "sign" => None,
@@ -210,11 +188,7 @@ fn dual_aspects() -> impl Iterator<Item = f64> {
 }
 
 fn dual_series(alpha: f64) -> [String; 3] {
-    [
-        format!("α = {alpha}"),
-        format!("α = 1/{alpha}"),
-        format!("α = 1/{alpha}, shifted"),
-    ]
+    [format!("α = {alpha}"), format!("α = 1/{alpha}"), format!("α = 1/{alpha}, shifted")]
 }
 
 /// Both sides of the duality, on two curves, on both sides of the scales Δ = 1, √α, and α.
@@ -224,25 +198,17 @@ fn dual(alpha: f64) -> Result<Vec<Row>, FigureError> {
         let tree = layered(&[(alpha, "linear")]).spiked_wigner(1.0)?;
         let scaled: Vec<_> = noises.iter().map(|noise| factor * noise).collect();
         let points = sweep_noise(&tree, &scaled)?;
-        Ok(points
-            .iter()
-            .map(|point| point.prediction.optimal.mmse)
-            .collect())
+        Ok(points.iter().map(|point| point.prediction.optimal.mmse).collect())
     };
     let sides = [
         mmse(alpha, 1.0)?,
         mmse(1.0 / alpha, 1.0 / alpha)?,
         mmse(1.0 / alpha, SHIFT / alpha)?,
     ];
-    let rows = dual_series(alpha)
-        .into_iter()
-        .zip(sides)
-        .flat_map(|(series, values)| {
-            let points: Vec<_> = noises.iter().copied().zip(values).collect();
-            points
-                .into_iter()
-                .map(move |(x, y)| Row::theory(DUALITY, &series, x, y))
-        });
+    let rows = dual_series(alpha).into_iter().zip(sides).flat_map(|(series, values)| {
+        let points: Vec<_> = noises.iter().copied().zip(values).collect();
+        points.into_iter().map(move |(x, y)| Row::theory(DUALITY, &series, x, y))
+    });
     Ok(rows.collect())
 }
 
