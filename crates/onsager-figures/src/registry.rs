@@ -1,4 +1,7 @@
-use crate::figures::{spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_steps};
+use crate::figures::{
+    denoising, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
+    spiked_steps,
+};
 use crate::{Figure, FigureError};
 
 /// Every figure of the report, in reading order. One line adds an entry.
@@ -6,7 +9,9 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_mmse::SpikedMmse,
     &spiked_steps::SpikedSteps,
     &spiked_escape::SpikedEscape,
+    &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
+    &denoising::DenoisingFigure,
     &spiked_fashion::SpikedFashion,
 ];
 

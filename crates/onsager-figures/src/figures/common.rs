@@ -58,6 +58,11 @@ impl Sized {
         })
     }
 
+    /// The size of the signal.
+    pub(crate) fn p(&self) -> usize {
+        self.sizes[self.tree.signal_index()]
+    }
+
     /// One realisation with a teacher of fixed norm and composition; `seed` decides it.
     pub(crate) fn draw(&self, seed: Seed) -> Result<Instance, FigureError> {
         let stream = |purpose: &str| seed.stream("instance", 0, 0, purpose);
@@ -91,6 +96,48 @@ pub(crate) fn trials<T>(
             trial(Seed(context.seed(t as u64, "trial")))
         })
         .collect()
+}
+
+/// The mean of `values` without the part that `controls` explain, numbers of the same trials whose
+/// expectation is known to be zero.
+///
+/// Linear regression on the controls: its coefficients are estimated from the same trials, which
+/// biases the mean by less than its standard error over their number.
+pub(crate) fn controlled(values: &[f64], controls: &[Vec<f64>]) -> Sample {
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    let covariance = |a: &[f64], b: &[f64]| {
+        let (ma, mb) = (mean(a), mean(b));
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| (a - ma) * (b - mb))
+            .sum::<f64>()
+    };
+    let remove = |from: &mut [f64], control: &[f64]| {
+        let slope = covariance(from, control) / covariance(control, control);
+        // A control that is constant, or explained by those before it, explains nothing.
+        if slope.is_finite() {
+            from.iter_mut()
+                .zip(control)
+                .for_each(|(v, c)| *v -= slope * c);
+        }
+    };
+    let (mut values, mut used) = (values.to_vec(), Vec::<Vec<f64>>::new());
+    for control in controls {
+        let mut rest = control.clone();
+        used.iter().for_each(|before| remove(&mut rest, before));
+        // What is left by rounding of a control explained by those before it.
+        if covariance(&rest, &rest) > 1e-18 * covariance(control, control) {
+            remove(&mut values, &rest);
+            used.push(rest);
+        }
+    }
+    let sample = Sample::of(&values);
+    let (count, spent) = (values.len() as f64, used.len() as f64);
+    Sample {
+        // Every coefficient costs one degree of freedom.
+        standard_error: sample.standard_error * ((count - 1.0) / (count - 1.0 - spent)).sqrt(),
+        ..sample
+    }
 }
 
 /// The three sizes of an agreement.
@@ -298,7 +345,7 @@ const VANISHED: &str = ", vanished";
 
 /// What independent runs from an uninformed start did; every run counts, however it stopped.
 struct Runs {
-    /// `|v - x|²/(pρ)`, sign-aligned, see [`adjusted`].
+    /// `|v - x|²/(pρ)`, sign-aligned, see [`controlled`].
     error: Sample,
     /// Runs that converged, to whatever estimate.
     rested: u64,
@@ -336,13 +383,14 @@ fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Run
         let error = outcome.mse.map_or(f64::NAN, |mse| mse / rho);
         Ok((error, accidents(tree, &instance, &outcome)?, outcome.stop))
     })?;
-    let (errors, controls): (Vec<_>, Vec<_>) = runs.iter().map(|(e, c, _)| (*e, *c)).unzip();
+    let errors: Vec<f64> = runs.iter().map(|(error, ..)| *error).collect();
+    let control = |i: usize| runs.iter().map(|(_, accidents, _)| accidents[i]).collect();
     let count = |wanted: &[Stop]| {
         let stopped = runs.iter().filter(|(.., stop)| wanted.contains(stop));
         stopped.count() as u64
     };
     Ok(Runs {
-        error: adjusted(&errors, &controls),
+        error: controlled(&errors, &[control(0), control(1)]),
         rested: count(&[Stop::Converged, Stop::Trivial]),
         vanished: count(&[Stop::Trivial]),
     })
@@ -362,52 +410,6 @@ fn accidents(tree: &Tree, instance: &Instance, outcome: &Outcome) -> Result<[f64
     Ok([norm - tree.signal().second_moment, along])
 }
 
-/// Mean of `values` from which the linear effect of `controls`, quantities of mean zero, is taken
-/// out by least squares; the error is that of what remains. The fitted slopes bias the mean by a
-/// part of order 1/trials of its standard error.
-fn adjusted<const N: usize>(values: &[f64], controls: &[[f64; N]]) -> Sample {
-    let mut rest = values.to_vec();
-    // Gram and Schmidt: `columns[i]` has lost its correlation with those before, not its mean
-    // under the law, which stays zero.
-    let mut columns: Vec<Vec<f64>> = Vec::new();
-    for i in 0..N {
-        let mut column: Vec<f64> = controls.iter().map(|control| control[i]).collect();
-        let size = spread(&column, &column);
-        for before in &columns {
-            subtract(&mut column, before);
-        }
-        // What does not vary, as the norm of signs, explains nothing.
-        if spread(&column, &column) > 1e-20 * size.max(f64::MIN_POSITIVE) && size > 1e-24 {
-            subtract(&mut rest, &column);
-            columns.push(column);
-        }
-    }
-    let sample = Sample::of(&rest);
-    let freedom = (values.len() - 1) as f64 / (values.len() - 1 - columns.len()) as f64;
-    Sample {
-        standard_error: sample.standard_error * freedom.sqrt(),
-        ..sample
-    }
-}
-
-/// Sample covariance times the number of values.
-fn spread(a: &[f64], b: &[f64]) -> f64 {
-    let count = a.len() as f64;
-    let (mean_a, mean_b) = (a.iter().sum::<f64>() / count, b.iter().sum::<f64>() / count);
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| (a - mean_a) * (b - mean_b))
-        .sum()
-}
-
-/// Takes the linear effect of `control` out of `values`.
-fn subtract(values: &mut [f64], control: &[f64]) {
-    let slope = spread(values, control) / spread(control, control);
-    for (value, control) in values.iter_mut().zip(control) {
-        *value -= slope * control;
-    }
-}
-
 /// `count` values from `low` to `high` in equal ratios.
 pub(crate) fn decades(low: f64, high: f64, count: usize) -> Vec<f64> {
     (0..count)
@@ -420,14 +422,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adjusted_means_lose_the_linear_effect_of_controls() {
+    fn controlled_means_lose_the_linear_effect_of_controls() {
         // Exact: value = 3 + 2a - b + r, with r orthogonal to 1, a and b; the controls average to
         // 1 and 0.5 in this sample, to 0 under their law.
         let (a, b) = ([0.0, 2.0, 0.0, 2.0], [0.0, 0.0, 1.0, 1.0]);
         let r = [0.1, -0.1, -0.1, 0.1];
         let values: Vec<f64> = (0..4).map(|i| 3.0 + 2.0 * a[i] - b[i] + r[i]).collect();
-        let controls: Vec<[f64; 3]> = (0..4).map(|i| [a[i], 7.0, b[i]]).collect();
-        let sample = adjusted(&values, &controls);
+        let sample = controlled(&values, &[a.to_vec(), vec![7.0; 4], b.to_vec()]);
         assert!((sample.mean - 3.0).abs() < 1e-12, "{sample:?}");
         // Four values less three fitted numbers: variance 0.04 over 1, mean of four.
         assert!((sample.standard_error - 0.1).abs() < 1e-12, "{sample:?}");

@@ -1,8 +1,10 @@
 //! One file for each figure; `common.rs` for what they share.
 
 mod common;
+pub(crate) mod denoising;
 pub(crate) mod spiked_depth;
 pub(crate) mod spiked_escape;
 pub(crate) mod spiked_fashion;
 pub(crate) mod spiked_mmse;
+pub(crate) mod spiked_potential;
 pub(crate) mod spiked_steps;
