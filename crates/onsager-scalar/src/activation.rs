@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 use std::fmt::Debug;
 
 use crate::Moments;
-use crate::special::{inverse_mills, log_add_exp, log_ndtr, logistic, mills_defect, ndtr};
+use crate::special::{half_line, log_add_exp, log_ndtr, ndtr};
 
 /// Posterior of one component of a layer, `h ~ N(ω, V)`, `x = φ(h)`, tilted by `exp(bx - ax²/2)`.
 ///
@@ -198,14 +198,14 @@ impl Piece {
         };
         // Half line: the Gaussian above, truncated at `end`.
         let u = side * (mean - end) / sd;
-        let r = inverse_mills(u);
-        let t = mills_defect(u);
+        let half = half_line(u);
+        let (r, t) = (half.inverse_mills, half.moments);
         let input = Moments {
             mean: end + side * sd * t.mean,
             variance: sd * sd * t.variance,
         };
         Channel {
-            log_partition: exponent + log_ndtr(u),
+            log_partition: exponent + half.log_mass,
             output: Moments {
                 mean: o + s * input.mean,
                 variance: s * s * input.variance,
@@ -221,16 +221,28 @@ impl Channel {
     /// The mixture of two exclusive cases: a sum of non-negative terms, nothing cancels in the
     /// variances.
     fn or(self, other: Self) -> Self {
-        let (w, w1) = (
-            logistic(self.log_partition - other.log_partition),
-            logistic(other.log_partition - self.log_partition),
+        // Both weights, and the sum, from the one exponential that cannot overflow.
+        let (high, low) = (
+            self.log_partition.max(other.log_partition),
+            self.log_partition.min(other.log_partition),
         );
+        let e = if low == f64::NEG_INFINITY {
+            0.0
+        } else {
+            (low - high).exp()
+        };
+        let (large, small) = (1.0 / (1.0 + e), e / (1.0 + e));
+        let (w, w1) = if self.log_partition < other.log_partition {
+            (small, large)
+        } else {
+            (large, small)
+        };
         let mix = |x: Moments, y: Moments| Moments {
             mean: w * x.mean + w1 * y.mean,
             variance: w * x.variance + w1 * y.variance + w * w1 * (x.mean - y.mean).powi(2),
         };
         Self {
-            log_partition: log_add_exp(self.log_partition, other.log_partition),
+            log_partition: high + e.ln_1p(),
             output: mix(self.output, other.output),
             input: mix(self.input, other.input),
             score: w * self.score + w1 * other.score,

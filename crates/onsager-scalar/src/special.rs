@@ -6,6 +6,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2};
 
 const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
+const LN_SQRT_2PI: f64 = 0.918_938_533_204_672_7;
 
 /// Density `φ(x) = exp(-x²/2)/√(2π)` of the standard normal law.
 ///
@@ -105,6 +106,57 @@ pub fn mills_defect(u: f64) -> TruncatedMoments {
             mean: u + r,
             variance: 1.0 - product,
         }
+    }
+}
+
+/// All that a Gaussian cut at `-u` leaves on the positive side, from one evaluation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HalfLine {
+    /// `ln Φ(u)`, see [`log_ndtr`].
+    pub log_mass: f64,
+    /// `R(u)`, see [`inverse_mills`].
+    pub inverse_mills: f64,
+    /// Cumulants of what is left, see [`mills_defect`].
+    pub moments: TruncatedMoments,
+}
+
+/// [`log_ndtr`], [`inverse_mills`] and [`mills_defect`] of one argument, for the price of one.
+///
+/// `ln Φ = -u²/2 - ln √(2π) - ln R` for `u < 0`, where no two terms of opposite sign exceed the
+/// result, and `ln(1 - Φ(-u))` otherwise.
+///
+/// - **Accuracy**: 6 ulp each.
+///
+/// ```
+/// use onsager_scalar::special::{half_line, log_ndtr};
+/// assert!((half_line(-3.0).log_mass - log_ndtr(-3.0)).abs() < 1e-14);
+/// ```
+pub fn half_line(u: f64) -> HalfLine {
+    if u < 0.0 {
+        let moments = mills_defect(u);
+        let r = moments.mean - u;
+        return HalfLine {
+            log_mass: -0.5 * u * u - LN_SQRT_2PI - libm::log(r),
+            inverse_mills: r,
+            moments,
+        };
+    }
+    let e = exp_minus_half_square(u);
+    let beyond = if u > 1.0 {
+        0.5 * e * erfcx(u * FRAC_1_SQRT_2)
+    } else {
+        0.5 * libm::erfc(u * FRAC_1_SQRT_2)
+    };
+    let r = FRAC_1_SQRT_2PI * e / (1.0 - beyond);
+    // At `u = +∞` the truncation disappears; `0 · ∞` must not.
+    let product = if r == 0.0 { 0.0 } else { r * (u + r) };
+    HalfLine {
+        log_mass: libm::log1p(-beyond),
+        inverse_mills: r,
+        moments: TruncatedMoments {
+            mean: u + r,
+            variance: 1.0 - product,
+        },
     }
 }
 

@@ -160,3 +160,21 @@ proptest! {
         prop_assert!(mean >= x.max(0.0) && (0.0..=1.0).contains(&variance));
     }
 }
+
+#[test]
+fn one_evaluation_of_a_half_line_equals_the_three_functions() {
+    use onsager_scalar::special::{half_line, inverse_mills, log_ndtr, mills_defect};
+    // 6 ulp of the one and 4 of the other.
+    let close = |a: f64, b: f64| (a - b).abs() <= 10.0 * f64::EPSILON * b.abs();
+    for i in -4000..=4000 {
+        let u = f64::from(i) * 0.01;
+        let (half, moments) = (half_line(u), mills_defect(u));
+        assert!(close(half.log_mass, log_ndtr(u)), "ln mass at {u}");
+        assert!(close(half.inverse_mills, inverse_mills(u)), "R at {u}");
+        assert!(close(half.moments.mean, moments.mean), "mean at {u}");
+        assert!(
+            close(half.moments.variance, moments.variance),
+            "variance at {u}"
+        );
+    }
+}
