@@ -515,16 +515,19 @@ fn told_from_rounding(points: Vec<Point>, mut folds: Vec<usize>) -> (Vec<Point>,
             .collect()
     };
     while !folds.is_empty() {
-        let ends = ends(&folds);
-        let drops: Vec<f64> = ends
+        let rises: Vec<f64> = ends(&folds)
             .windows(2)
-            .map(|w| (height(w[1]) - height(w[0])).abs())
+            .map(|w| height(w[1]) - height(w[0]))
             .collect();
-        let least = (0..drops.len()).min_by(|i, j| drops[*i].total_cmp(&drops[*j]));
-        let Some(i) = least.filter(|i| drops[*i] < PROMINENT) else {
+        if let Some(i) = rises.windows(2).position(|w| w[0] * w[1] >= 0.0) {
+            folds.remove(i);
+            continue;
+        }
+        let least = (0..rises.len()).min_by(|i, j| rises[*i].abs().total_cmp(&rises[*j].abs()));
+        let Some(i) = least.filter(|i| rises[*i].abs() < PROMINENT) else {
             break;
         };
-        // Fold `j` ends stretch `j`; two neighbours cancel, at an end of the path only one is lost.
+        // Fold `i` ends stretch `i`; two neighbours cancel, at an end of the path one is lost.
         folds.drain(i.saturating_sub(1)..(i + 1).min(folds.len()));
     }
     let mut kept: Vec<usize> = vec![0];
