@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::ReplicaError;
 use crate::chain::{StateEvolution, Stretch};
-use crate::curve::{Below, Curve, RANGE};
+use crate::curve::{Below, Curve};
 use crate::factor::{Belief, FactorAverage};
 use crate::path::{Point, solve};
 
@@ -62,6 +62,9 @@ pub struct VariableState {
     pub snr: Option<f64>,
 }
 
+/// A prediction at one noise traces paths that reach within this ratio of it. Along a path the
+/// noise changes by less between neighbours of the grid on which paths are sought.
+const AROUND: f64 = 1e4;
 /// Error of an average that its self-check may miss: the largest found against a rule 2.7 times as
 /// fine along the curves of linear, sign and relu layers of aspects 1e-9 to 1e4 is 3.5e-11, and two
 /// averages count at every variable.
@@ -116,8 +119,15 @@ impl StateEvolution {
     /// As for [`StateEvolution::curve`].
     pub fn predict(&self) -> Result<Prediction, ReplicaError> {
         let noise = self.noise();
-        let range = (RANGE.0.min(0.1 * noise), RANGE.1.max(10.0 * noise));
-        self.predict_on(&self.curve(Some(range))?, noise)
+        self.predict_on(&self.around(noise, noise)?, noise)
+    }
+
+    /// A curve for noises from `low` to `high`, complete there.
+    pub(crate) fn around(&self, low: f64, high: f64) -> Result<Curve, ReplicaError> {
+        match self.traced((low / AROUND, high * AROUND))? {
+            (curve, Some(lost)) if curve.range.0 > low || curve.range.1 < high => Err(lost),
+            (curve, _) => Ok(curve),
+        }
     }
 
     /// All fixed points at `noise`, read off a curve of the same model.
