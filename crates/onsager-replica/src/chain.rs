@@ -6,6 +6,7 @@ use onsager_model::{Tree, Variable};
 
 use crate::ReplicaError;
 use crate::factor::{Belief, Denoising, FactorAverage, Observation, Passage, Response, averages};
+use crate::path::ZeroSet;
 
 /// The asymptotic reading of a chain.
 ///
@@ -176,21 +177,8 @@ impl Evaluation {
     }
 }
 
-impl Stretch<'_> {
-    /// What is known just below the first variable.
-    fn below(&self) -> Belief {
-        let mmse = match self.first {
-            0 => 0.0,
-            i => self.chain.variables[i - 1].second_moment,
-        };
-        Belief { overlap: 0.0, mmse }
-    }
-
-    fn factors(&self) -> &[Arc<dyn FactorAverage>] {
-        &self.chain.factors[self.first..]
-    }
-
-    pub(crate) fn evaluate(&self, u: &[f64]) -> Result<Evaluation, ReplicaError> {
+impl ZeroSet for Stretch<'_> {
+    fn evaluate(&self, u: &[f64]) -> Result<Evaluation, ReplicaError> {
         let mut belief = self.below();
         let mut passages = Vec::with_capacity(u.len());
         let mut residual = Vec::with_capacity(u.len());
@@ -212,7 +200,7 @@ impl Stretch<'_> {
     }
 
     /// Derivatives by the chain rule along the chain; stability by elimination from the latent.
-    pub(crate) fn linearise(&self, u: &[f64], at: &Evaluation) -> Result<Linear, ReplicaError> {
+    fn linearise(&self, u: &[f64], at: &Evaluation) -> Result<Linear, ReplicaError> {
         let n = u.len();
         let mut belief = self.below();
         let mut overlap = vec![0.0; n]; // gradient of the overlap of the variable reached
@@ -253,6 +241,21 @@ impl Stretch<'_> {
             inner_stable,
             susceptibility,
         })
+    }
+}
+
+impl Stretch<'_> {
+    /// What is known just below the first variable.
+    fn below(&self) -> Belief {
+        let mmse = match self.first {
+            0 => 0.0,
+            i => self.chain.variables[i - 1].second_moment,
+        };
+        Belief { overlap: 0.0, mmse }
+    }
+
+    fn factors(&self) -> &[Arc<dyn FactorAverage>] {
+        &self.chain.factors[self.first..]
     }
 
     /// Extends the coordinates of the first variables outwards; `None` where a factor cannot

@@ -6,7 +6,10 @@ use crate::ReplicaError;
 use crate::chain::{LN_SNR_MAX, StateEvolution, Stretch};
 use crate::factor::{FactorAverage, KNOWN};
 use crate::fixed_point::Frozen;
-use crate::path::{Constraint, Point, correct, distance, dot, follow};
+use crate::path::{
+    Constraint, Point, ZeroSet, between, correct, distance, fold, follow, hides_folds, on_chord,
+    told_from_rounding,
+};
 
 /// The fixed points of a chain as the noise of its observation varies.
 ///
@@ -25,7 +28,7 @@ pub struct Curve {
     pub(crate) paths: Vec<Path>,
     #[serde(skip)]
     pub(crate) frozen: Vec<Frozen>,
-    /// Interval of noise on which every branch is complete.
+    /// Interval of noise on which every branch is complete; nothing is predicted elsewhere.
     pub range: (f64, f64),
 }
 
@@ -78,6 +81,27 @@ pub(crate) struct Path {
     pub(crate) folds: Vec<usize>,
     /// The path begins where the overlap below `first + 0` vanishes, at this `ln noise`.
     pub(crate) origin: Option<f64>,
+    /// Ends beyond which it could not be followed.
+    lost: Vec<Lost>,
+}
+
+/// The end of a path that could not be followed further.
+#[derive(Debug, Clone, Copy)]
+struct Lost {
+    log_noise: f64,
+    /// `d ln noise/ds` on the way out.
+    slope: f64,
+    snr: f64,
+}
+
+impl Lost {
+    fn at(p: &Point) -> Self {
+        Self {
+            log_noise: p.at.log_noise,
+            slope: p.slope,
+            snr: p.u[p.u.len() - 1].exp(),
+        }
+    }
 }
 
 /// The chain up to a discrete variable that is observed directly, and its curve.
@@ -92,8 +116,6 @@ pub(crate) struct Below {
 pub(crate) const RESOLVED: f64 = 1e-4;
 /// Accuracy of the curve in `ln noise`.
 const FLAT: f64 = 1e-8;
-/// An extremum of the noise that stands out by less may be rounding of the averages (1e-12).
-const PROMINENT: f64 = 1e-10;
 /// Step of the search in `ln snr`: a ratio of 2.
 const GRID: f64 = 0.7;
 /// Noise that a curve spans unless told otherwise.
@@ -108,24 +130,56 @@ impl StateEvolution {
     /// - **Accuracy**: points solve the equations to 1e-9 in the logarithm of every snr, folds are
     ///   extrema of the noise to 1e-8.
     ///
+    /// - **Range**: a path that cannot be followed shortens [`Curve::range`] of the default range.
+    ///
     /// # Errors
-    /// An average that fails where the curve begins; a range that is not positive and increasing.
+    /// A range that is not positive and increasing; an average that fails where the curve begins; a
+    /// path lost within the range asked for ([`ReplicaError::Lost`]).
     pub fn curve(&self, range: Option<(f64, f64)>) -> Result<Curve, ReplicaError> {
-        let range = range.unwrap_or(RANGE);
-        if !(range.0 > 0.0 && range.1 > range.0 && range.1.is_finite()) {
+        let wanted = range.unwrap_or(RANGE);
+        if !(wanted.0 > 0.0 && wanted.1 > wanted.0 && wanted.1.is_finite()) {
             return Err(ReplicaError::Range {
                 quantity: "range of the noise",
                 allowed: "0 < from < to",
-                value: range.0,
+                value: wanted.0,
             });
         }
+        let (curve, lost) = self.traced(wanted)?;
+        match lost {
+            Some(lost) if range.is_some() || curve.range.0 >= curve.range.1 => Err(lost),
+            _ => Ok(curve),
+        }
+    }
+
+    /// The curve on the part of a range on which no path is lost, and where one was.
+    pub(crate) fn traced(
+        &self,
+        range: (f64, f64),
+    ) -> Result<(Curve, Option<ReplicaError>), ReplicaError> {
+        /// Slope in `ln noise` from which on a path does not turn within a step.
+        const STEEP: f64 = 0.1;
         let hidden = self.hidden_discrete()?;
         let mut paths = Vec::new();
         for stretch in self.stretches() {
             stretch.paths(range, &hidden, &mut paths)?;
         }
         let frozen = self.frozen(&hidden)?;
-        Ok(self.described(paths, frozen, range))
+        let (mut complete, mut reason) = (range, None);
+        for lost in paths.iter().flat_map(|p| &p.lost) {
+            let noise = lost.log_noise.exp();
+            // A path that left towards larger noises is missing there, and the other way round.
+            if lost.slope > -STEEP {
+                complete.1 = complete.1.min(noise);
+            }
+            if lost.slope < STEEP {
+                complete.0 = complete.0.max(noise);
+            }
+            if complete != range {
+                let snr = lost.snr;
+                reason = Some(ReplicaError::Lost { snr, noise });
+            }
+        }
+        Ok((self.described(paths, frozen, complete), reason))
     }
 
     /// The parts of the chain below every discrete variable with layers on both sides.
@@ -220,7 +274,7 @@ impl Path {
             let (x, y) = (a.at.log_noise - log_noise, b.at.log_noise - log_noise);
             // Half-open, so that a point that is hit exactly is counted once.
             if (x < 0.0) != (y < 0.0)
-                && let Some(point) = stretch.between(a, b, log_noise)?
+                && let Some(point) = between(&stretch, a, b, log_noise)?
             {
                 found.push((i, point));
             }
@@ -300,6 +354,9 @@ impl Stretch<'_> {
         let t = inner[0];
         // The first snr determines the point, so a path that comes back is known already.
         let known = |t: f64| covered.iter().any(|(lo, hi)| *lo < t && t < *hi);
+        if known(t) {
+            return Ok(());
+        }
         // Where the noise is out of range nothing has to be found.
         let wanted = |p: &Point| {
             (low..=high).contains(&p.at.log_noise) && !known(p.u[0]) && !self.is_frozen(p)
@@ -316,14 +373,22 @@ impl Stretch<'_> {
                 || (p.slope > 0.0 && p.at.log_noise > high)
                 || p.u.iter().any(|u| *u > LN_SNR_MAX)
         };
-        let mut points = follow(self, seed.clone().reversed(), stop)?;
+        let back = follow(self, seed.clone().reversed(), stop)?;
+        let onwards = follow(self, seed, stop)?;
+        let mut lost = Vec::new();
+        for walk in [&back, &onwards].into_iter().filter(|w| w.is_lost) {
+            lost.extend(walk.points.last().map(Lost::at));
+        }
+        let mut points: Vec<Point> = back.points.into_iter().map(Point::reversed).collect();
         points.reverse();
         points.pop();
-        let mut points: Vec<Point> = points.into_iter().map(Point::reversed).collect();
-        points.extend(follow(self, seed, stop)?);
+        points.extend(onwards.points);
         let along = points.iter().map(|p| p.u[0]);
         covered.push((along.clone().fold(t, f64::min), along.fold(t, f64::max)));
-        paths.push(self.refined(points)?);
+        paths.push(Path {
+            lost,
+            ..self.refined(points)?
+        });
         Ok(())
     }
 
@@ -362,14 +427,14 @@ impl Stretch<'_> {
                     x.abs().max(y.abs()) > 1e-2 * FLAT
                         && (x * y > 0.0 || x.abs().min(y.abs()) < 1e-3 * FLAT)
                 };
-                if let Some(fold) = self.fold(a, b)?.filter(turns) {
+                if let Some(fold) = fold(self, a, b)?.filter(turns) {
                     points.insert(at + 1, fold);
                     folds.push(at + 1);
                     at += 1;
                 }
             } else if hides_folds(a, b)
                 && a.slope.abs().max(b.slope.abs()) * distance(&a.u, &b.u) > FLAT
-                && let Some(middle) = self.on_chord(a, b, 0.5)?
+                && let Some(middle) = on_chord(self, a, b, 0.5)?
             {
                 points.insert(at + 1, middle);
                 continue;
@@ -382,6 +447,7 @@ impl Stretch<'_> {
             points,
             folds,
             origin,
+            lost: Vec::new(),
         })
     }
 
@@ -410,208 +476,4 @@ impl Stretch<'_> {
         }
         Some(limit)
     }
-
-    /// The point of the chord from `a` to `b` at fraction `s`, corrected onto the curve.
-    fn on_chord(&self, a: &Point, b: &Point, s: f64) -> Result<Option<Point>, ReplicaError> {
-        let length = distance(&a.u, &b.u);
-        let guess = hermite_point(a, b, s);
-        let normal: Vec<f64> =
-            a.u.iter()
-                .zip(&b.u)
-                .map(|(a, b)| (b - a) / length)
-                .collect();
-        let plane = Constraint::Plane {
-            normal: &normal,
-            through: &guess,
-        };
-        let near = if s < 0.5 { a } else { b };
-        match correct(self, guess.clone(), &plane, &near.linear)? {
-            Some(c) => Point::new(self, c.u, c.at, &normal),
-            None => Ok(None),
-        }
-    }
-
-    /// The extremum of the noise between two points whose slopes differ in sign.
-    fn fold(&self, a: &Point, b: &Point) -> Result<Option<Point>, ReplicaError> {
-        let (mut lo, mut hi) = ((0.0, a.slope), (1.0, b.slope));
-        let mut best = None;
-        let mut last_side = 0;
-        for _ in 0..40 {
-            // Regula falsi with the Illinois halving of the end that stays.
-            let s = (lo.0 * hi.1 - hi.0 * lo.1) / (hi.1 - lo.1);
-            let Some(p) = self.on_chord(a, b, s)? else {
-                return Ok(best);
-            };
-            let slope = p.slope;
-            let done = slope.abs() < 1e-7 || hi.0 - lo.0 < 1e-9;
-            best = Some(p);
-            if done {
-                break;
-            }
-            if (slope < 0.0) == (a.slope < 0.0) {
-                lo = (s, slope);
-                if last_side == -1 {
-                    hi.1 *= 0.5;
-                }
-                last_side = -1;
-            } else {
-                hi = (s, slope);
-                if last_side == 1 {
-                    lo.1 *= 0.5;
-                }
-                last_side = 1;
-            }
-        }
-        Ok(best)
-    }
-
-    /// The solution at `log_noise` on a segment that brackets it.
-    fn between(&self, a: &Point, b: &Point, log_noise: f64) -> Result<Option<Point>, ReplicaError> {
-        let towards: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| b - a).collect();
-        let (mut lo, mut hi) = (0.0, 1.0);
-        let rising = b.at.log_noise > a.at.log_noise;
-        // Fast: Newton on the noise itself, from the cubic through the ends.
-        let s = cubic_root(a, b, log_noise);
-        let near = if s < 0.5 { a } else { b };
-        let guess = hermite_point(a, b, s);
-        let target = Constraint::LogNoise(log_noise);
-        if let Some(c) = correct(self, guess, &target, &near.linear)? {
-            let along = dot(&towards, &minus(&c.u, &a.u)) / dot(&towards, &towards);
-            if (-1e-6..=1.0 + 1e-6).contains(&along) {
-                return Point::new(self, c.u, c.at, &towards);
-            }
-        }
-        // Sure: bisection along the chord; near folds the noise is no coordinate.
-        let mut best = None;
-        for _ in 0..60 {
-            let s = 0.5 * (lo + hi);
-            let Some(p) = self.on_chord(a, b, s)? else {
-                return Ok(best);
-            };
-            let miss = p.at.log_noise - log_noise;
-            if (miss < 0.0) == rising {
-                lo = s;
-            } else {
-                hi = s;
-            }
-            best = Some(p);
-            if miss.abs() < 1e-11 {
-                break;
-            }
-        }
-        Ok(best)
-    }
-}
-
-/// Drops the extrema that stand out by less than [`PROMINENT`], least first, and the points that
-/// then run against their branch.
-fn told_from_rounding(points: Vec<Point>, mut folds: Vec<usize>) -> (Vec<Point>, Vec<usize>) {
-    let height = |i: usize| points[i].at.log_noise;
-    let ends = |folds: &[usize]| -> Vec<usize> {
-        let inner = folds.iter().copied();
-        std::iter::once(0)
-            .chain(inner)
-            .chain([points.len() - 1])
-            .collect()
-    };
-    while !folds.is_empty() {
-        let ends = ends(&folds);
-        let drops: Vec<f64> = ends
-            .windows(2)
-            .map(|w| (height(w[1]) - height(w[0])).abs())
-            .collect();
-        let least = (0..drops.len()).min_by(|i, j| drops[*i].total_cmp(&drops[*j]));
-        let Some(i) = least.filter(|i| drops[*i] < PROMINENT) else {
-            break;
-        };
-        // Fold `j` ends stretch `j`; two neighbours cancel, at an end of the path only one is lost.
-        folds.drain(i.saturating_sub(1)..(i + 1).min(folds.len()));
-    }
-    let mut kept: Vec<usize> = vec![0];
-    let mut new_folds = Vec::new();
-    for pair in ends(&folds).windows(2) {
-        let rising = height(pair[1]) > height(pair[0]);
-        let ahead =
-            |i: usize, j: usize| (height(i) < height(j)) == rising && height(i) != height(j);
-        for i in pair[0] + 1..pair[1] {
-            if ahead(kept[kept.len() - 1], i) && ahead(i, pair[1]) {
-                kept.push(i);
-            }
-        }
-        if pair[1] > pair[0] {
-            kept.push(pair[1]);
-        }
-        if folds.contains(&pair[1]) {
-            new_folds.push(kept.len() - 1);
-        }
-    }
-    let mut points: Vec<Option<Point>> = points.into_iter().map(Some).collect();
-    let points = kept.iter().filter_map(|i| points[*i].take()).collect();
-    (points, new_folds)
-}
-
-fn minus(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
-}
-
-/// Values of the four cubic Hermite polynomials at `s`.
-fn hermite(s: f64) -> [f64; 4] {
-    let t = 1.0 - s;
-    [
-        (1.0 + 2.0 * s) * t * t,
-        s * t * t,
-        s * s * (3.0 - 2.0 * s),
-        -s * s * t,
-    ]
-}
-
-fn hermite_point(a: &Point, b: &Point, s: f64) -> Vec<f64> {
-    let (h, length) = (hermite(s), distance(&a.u, &b.u));
-    (0..a.u.len())
-        .map(|i| {
-            h[0] * a.u[i]
-                + h[1] * length * a.tangent[i]
-                + h[2] * b.u[i]
-                + h[3] * length * b.tangent[i]
-        })
-        .collect()
-}
-
-/// Fraction of the segment at which the cubic through both ends reaches `log_noise`.
-fn cubic_root(a: &Point, b: &Point, log_noise: f64) -> f64 {
-    let length = distance(&a.u, &b.u);
-    let value = |s: f64| {
-        let h = hermite(s);
-        h[0] * a.at.log_noise
-            + h[1] * length * a.slope
-            + h[2] * b.at.log_noise
-            + h[3] * length * b.slope
-            - log_noise
-    };
-    let (mut lo, mut hi) = (0.0, 1.0);
-    let falling = a.at.log_noise > b.at.log_noise;
-    for _ in 0..50 {
-        let s = 0.5 * (lo + hi);
-        if (value(s) > 0.0) == falling {
-            lo = s;
-        } else {
-            hi = s;
-        }
-    }
-    0.5 * (lo + hi)
-}
-
-/// Whether the cubic through two points with equal signs of slope turns twice between them.
-fn hides_folds(a: &Point, b: &Point) -> bool {
-    let length = distance(&a.u, &b.u);
-    let mean = (b.at.log_noise - a.at.log_noise) / length;
-    // The slope of the cubic is a parabola with these values at 0, 1 and mean `mean`.
-    let (m0, m1) = (a.slope, b.slope);
-    let curve = 3.0 * (m0 + m1 - 2.0 * mean);
-    let vertex = (2.0 * m0 + m1 - 3.0 * mean) / curve;
-    if !(vertex > 0.0 && vertex < 1.0) {
-        return false;
-    }
-    let extreme = m0 - curve * vertex * vertex;
-    (extreme < 0.0) != (m0 < 0.0)
 }

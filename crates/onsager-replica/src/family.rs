@@ -62,8 +62,7 @@ pub fn sweep_noise(tree: &Tree, values: &[f64]) -> Result<Vec<SweepPoint>, Repli
     if values.is_empty() {
         return Ok(Vec::new());
     }
-    let range = crate::curve::RANGE;
-    let curve = chain.curve(Some((range.0.min(0.1 * low), range.1.max(10.0 * high))))?;
+    let curve = chain.around(low, high)?;
     let predict = |value: &f64| {
         Ok(SweepPoint {
             value: *value,
@@ -90,8 +89,7 @@ impl Member {
         };
         let chain = StateEvolution::new(&tree)?;
         let noise = chain.noise();
-        let range = crate::curve::RANGE;
-        let curve = chain.curve(Some((range.0.min(1e-3 * noise), range.1.max(1e3 * noise))))?;
+        let curve = chain.around(noise, noise)?;
         let found = chain.thresholds_on(&curve)?;
         let ratios = found.thresholds.into_iter().map(|t| {
             let ratio = (t.value / noise).ln();
@@ -159,7 +157,7 @@ pub(crate) fn thresholds(
         }
     }
     found.sort_by(|a, b| a.kind.cmp(&b.kind).then(a.value.total_cmp(&b.value)));
-    let hard_phases = phases(&members, &found);
+    let hard_phases = phases(family, &members, &found)?;
     Ok(Thresholds {
         thresholds: found,
         hard_phases,
@@ -174,25 +172,34 @@ fn locate(
     ((mut a, mut fa), (mut b, mut fb)): ((f64, f64), (f64, f64)),
 ) -> Result<Threshold, ReplicaError> {
     let easier = if fb > fa { Side::Above } else { Side::Below };
-    let slope = (fb - fa) / (b - a);
+    let slope = ((fb - fa) / (b - a)).abs();
+    let within = |a: f64, b: f64, t: &Threshold| Threshold {
+        value: 0.5 * (a + b),
+        uncertainty: 0.5 * (b - a).abs(),
+        easier,
+        ..t.clone()
+    };
     let mut last = like.clone();
     let mut side = 0;
     for _ in 0..40 {
         let x = (a * fb - b * fa) / (fb - fa);
+        // Where a member is refused or has no such threshold, the bracket is all that is known.
         let Some(member) = Member::at(family, x)? else {
             break;
         };
         let Some((t, f)) = member.matching(like, rank) else {
             break;
         };
-        last = Threshold {
-            value: x,
-            uncertainty: (TOLERANCE * x)
-                .abs()
-                .max(t.uncertainty / t.value / slope.abs()),
-            easier,
-            ..t.clone()
-        };
+        last = t.clone();
+        let tolerance = (TOLERANCE * x).abs();
+        if f.abs() < tolerance * slope {
+            return Ok(Threshold {
+                value: x,
+                uncertainty: tolerance.max(t.uncertainty / t.value / slope),
+                easier,
+                ..last
+            });
+        }
         if (*f < 0.0) == (fa < 0.0) {
             (a, fa) = (x, *f);
             if side == -1 {
@@ -206,17 +213,21 @@ fn locate(
             }
             side = 1;
         }
-        if f.abs() < TOLERANCE * slope.abs() * x.abs() || (b - a).abs() < TOLERANCE * x.abs() {
+        if (b - a).abs() < tolerance {
             break;
         }
     }
-    Ok(last)
+    Ok(within(a, b, &last))
 }
 
-/// Intervals between thresholds in which the members tried are hard.
-fn phases(members: &[Member], found: &[Threshold]) -> Vec<(f64, f64)> {
+/// Intervals between thresholds that are hard: nothing changes within one, so any member tells.
+fn phases(
+    family: &dyn Fn(f64) -> Result<Tree, ModelError>,
+    members: &[Member],
+    found: &[Threshold],
+) -> Result<Vec<(f64, f64)>, ReplicaError> {
     let (Some(first), Some(last)) = (members.first(), members.last()) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let mut ends = vec![first.value, last.value];
     ends.extend(found.iter().map(|t| t.value));
@@ -224,12 +235,18 @@ fn phases(members: &[Member], found: &[Threshold]) -> Vec<(f64, f64)> {
     let mut phases: Vec<(f64, f64)> = Vec::new();
     for pair in ends.windows(2) {
         let inside = |m: &&Member| pair[0] < m.value && m.value < pair[1];
-        if members.iter().find(inside).is_some_and(|m| m.hard) {
+        let is_hard = match members.iter().find(inside) {
+            Some(member) => member.hard,
+            // Two kinds that meet in one event differ by rounding only.
+            None if pair[1] - pair[0] <= 10.0 * TOLERANCE * pair[1].abs() => false,
+            None => Member::at(family, 0.5 * (pair[0] + pair[1]))?.is_some_and(|m| m.hard),
+        };
+        if is_hard {
             match phases.last_mut() {
                 Some(phase) if phase.1 == pair[0] => phase.1 = pair[1],
                 _ => phases.push((pair[0], pair[1])),
             }
         }
     }
-    phases
+    Ok(phases)
 }

@@ -1,7 +1,13 @@
 //! Following the curve of solutions of `n - 1` equations in `n` unknowns by pseudo-arclength.
 
 use crate::ReplicaError;
-use crate::chain::{Evaluation, Linear, Stretch};
+use crate::chain::{Evaluation, Linear};
+
+/// The equations, what follows from the unknowns, and the noise along the curve.
+pub(crate) trait ZeroSet {
+    fn evaluate(&self, u: &[f64]) -> Result<Evaluation, ReplicaError>;
+    fn linearise(&self, u: &[f64], at: &Evaluation) -> Result<Linear, ReplicaError>;
+}
 
 /// A point of the curve, with its tangent.
 #[derive(Debug, Clone)]
@@ -14,6 +20,9 @@ pub(crate) struct Point {
     /// `d ln noise/ds`.
     pub(crate) slope: f64,
 }
+
+/// An extremum of the noise that stands out by less may be rounding of the averages (1e-12).
+const PROMINENT: f64 = 1e-10;
 
 /// One equation more, to single out a point of the curve.
 pub(crate) enum Constraint<'a> {
@@ -58,7 +67,7 @@ impl Constraint<'_> {
 
 /// Newton's method from `u`, with a linearisation that is renewed only when it stops helping.
 pub(crate) fn correct(
-    stretch: &Stretch<'_>,
+    set: &impl ZeroSet,
     mut u: Vec<f64>,
     constraint: &Constraint<'_>,
     linear: &Linear,
@@ -66,7 +75,7 @@ pub(crate) fn correct(
     let mut own: Option<Linear> = None;
     let (mut last, mut renewed) = (f64::INFINITY, 0);
     for _ in 0..40 {
-        let at = stretch.evaluate(&u)?;
+        let at = set.evaluate(&u)?;
         let mut r = at.residual.clone();
         r.push(constraint.value(&u, &at));
         let size = r.iter().fold(0.0f64, |m, x| m.max(x.abs()));
@@ -82,7 +91,7 @@ pub(crate) fn correct(
             if renewed > 12 {
                 return Ok(None);
             }
-            own = Some(stretch.linearise(&u, &at)?);
+            own = Some(set.linearise(&u, &at)?);
         }
         last = size;
         let j = own.as_ref().unwrap_or(linear);
@@ -110,12 +119,12 @@ impl Point {
 
     /// Completes a solution by its tangent, oriented along `towards`.
     pub(crate) fn new(
-        stretch: &Stretch<'_>,
+        set: &impl ZeroSet,
         u: Vec<f64>,
         at: Evaluation,
         towards: &[f64],
     ) -> Result<Option<Self>, ReplicaError> {
-        let linear = stretch.linearise(&u, &at)?;
+        let linear = set.linearise(&u, &at)?;
         let Some(tangent) = null_vector(&linear.rows, towards) else {
             return Ok(None);
         };
@@ -130,13 +139,20 @@ impl Point {
     }
 }
 
-/// Follows the curve from a seed in the direction of `towards` until `stop` holds at a point,
-/// which is the last one returned.
+/// Points in order.
+pub(crate) struct Walk {
+    pub(crate) points: Vec<Point>,
+    /// It ended before it was told to stop: no step, however short, found a next point.
+    pub(crate) is_lost: bool,
+}
+
+/// Follows the curve from a seed along its tangent until `stop` holds at a point, which is the last
+/// one returned.
 pub(crate) fn follow(
-    stretch: &Stretch<'_>,
+    set: &impl ZeroSet,
     seed: Point,
     stop: impl Fn(&Point) -> bool,
-) -> Result<Vec<Point>, ReplicaError> {
+) -> Result<Walk, ReplicaError> {
     /// Longest step, in units of `ln snr`: no branch of the scalar channels is narrower than it
     /// is wide in its own logarithmic coordinates.
     const LONGEST: f64 = 2.0;
@@ -151,7 +167,10 @@ pub(crate) fn follow(
     while points.len() < POINTS {
         let here = &points[points.len() - 1];
         if stop(here) {
-            return Ok(points);
+            return Ok(Walk {
+                points,
+                is_lost: false,
+            });
         }
         let before = points.len().checked_sub(2).map(|i| &points[i]);
         let guess = predict(here, before, h, last_h);
@@ -160,13 +179,13 @@ pub(crate) fn follow(
             through: &guess,
         };
         // An average that leaves its domain only means that the step was too long.
-        let found = correct(stretch, guess.clone(), &plane, &here.linear)
+        let found = correct(set, guess.clone(), &plane, &here.linear)
             .ok()
             .flatten();
         let miss = found.as_ref().map(|c| distance(&c.u, &guess));
         let next = match (found, miss) {
             (Some(c), Some(miss)) if miss < 10.0 * AIM => {
-                Point::new(stretch, c.u, c.at, &here.tangent).ok().flatten()
+                Point::new(set, c.u, c.at, &here.tangent).ok().flatten()
             }
             _ => None,
         };
@@ -181,13 +200,172 @@ pub(crate) fn follow(
             _ => {
                 h *= 0.4;
                 if h < SHORTEST {
-                    // The averages end here; what was followed so far stands.
-                    return Ok(points);
+                    break;
                 }
             }
         }
     }
-    Ok(points)
+    Ok(Walk {
+        points,
+        is_lost: true,
+    })
+}
+
+/// The point of the chord from `a` to `b` at fraction `s`, corrected onto the curve.
+pub(crate) fn on_chord(
+    set: &impl ZeroSet,
+    a: &Point,
+    b: &Point,
+    s: f64,
+) -> Result<Option<Point>, ReplicaError> {
+    let length = distance(&a.u, &b.u);
+    let guess = hermite_point(a, b, s);
+    let normal: Vec<f64> =
+        a.u.iter()
+            .zip(&b.u)
+            .map(|(a, b)| (b - a) / length)
+            .collect();
+    let plane = Constraint::Plane {
+        normal: &normal,
+        through: &guess,
+    };
+    let near = if s < 0.5 { a } else { b };
+    match correct(set, guess.clone(), &plane, &near.linear)? {
+        Some(c) => Point::new(set, c.u, c.at, &normal),
+        None => Ok(None),
+    }
+}
+
+/// The extremum of the noise between two points whose slopes differ in sign.
+pub(crate) fn fold(
+    set: &impl ZeroSet,
+    a: &Point,
+    b: &Point,
+) -> Result<Option<Point>, ReplicaError> {
+    let (mut lo, mut hi) = ((0.0, a.slope), (1.0, b.slope));
+    let mut best = None;
+    let mut last_side = 0;
+    for _ in 0..40 {
+        // Regula falsi with the Illinois halving of the end that stays.
+        let s = (lo.0 * hi.1 - hi.0 * lo.1) / (hi.1 - lo.1);
+        let Some(p) = on_chord(set, a, b, s)? else {
+            return Ok(best);
+        };
+        let slope = p.slope;
+        let done = slope.abs() < 1e-7 || hi.0 - lo.0 < 1e-9;
+        best = Some(p);
+        if done {
+            break;
+        }
+        if (slope < 0.0) == (a.slope < 0.0) {
+            lo = (s, slope);
+            if last_side == -1 {
+                hi.1 *= 0.5;
+            }
+            last_side = -1;
+        } else {
+            hi = (s, slope);
+            if last_side == 1 {
+                lo.1 *= 0.5;
+            }
+            last_side = 1;
+        }
+    }
+    Ok(best)
+}
+
+/// The solution at `log_noise` on a segment that brackets it.
+pub(crate) fn between(
+    set: &impl ZeroSet,
+    a: &Point,
+    b: &Point,
+    log_noise: f64,
+) -> Result<Option<Point>, ReplicaError> {
+    let towards: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| b - a).collect();
+    let (mut lo, mut hi) = (0.0, 1.0);
+    let rising = b.at.log_noise > a.at.log_noise;
+    // Fast: Newton on the noise itself, from the cubic through the ends.
+    let s = cubic_root(a, b, log_noise);
+    let near = if s < 0.5 { a } else { b };
+    let guess = hermite_point(a, b, s);
+    let target = Constraint::LogNoise(log_noise);
+    if let Some(c) = correct(set, guess, &target, &near.linear)? {
+        let along = dot(&towards, &minus(&c.u, &a.u)) / dot(&towards, &towards);
+        if (-1e-6..=1.0 + 1e-6).contains(&along) {
+            return Point::new(set, c.u, c.at, &towards);
+        }
+    }
+    // Sure: bisection along the chord; near folds the noise is no coordinate.
+    let mut best = None;
+    for _ in 0..60 {
+        let s = 0.5 * (lo + hi);
+        let Some(p) = on_chord(set, a, b, s)? else {
+            return Ok(best);
+        };
+        let miss = p.at.log_noise - log_noise;
+        if (miss < 0.0) == rising {
+            lo = s;
+        } else {
+            hi = s;
+        }
+        best = Some(p);
+        if miss.abs() < 1e-11 {
+            break;
+        }
+    }
+    Ok(best)
+}
+/// Drops the extrema that stand out by less than [`PROMINENT`], least first, and the points that
+/// then run against their branch.
+pub(crate) fn told_from_rounding(
+    points: Vec<Point>,
+    mut folds: Vec<usize>,
+) -> (Vec<Point>, Vec<usize>) {
+    let height = |i: usize| points[i].at.log_noise;
+    let ends = |folds: &[usize]| -> Vec<usize> {
+        let inner = folds.iter().copied();
+        std::iter::once(0)
+            .chain(inner)
+            .chain([points.len() - 1])
+            .collect()
+    };
+    while !folds.is_empty() {
+        let rises: Vec<f64> = ends(&folds)
+            .windows(2)
+            .map(|w| height(w[1]) - height(w[0]))
+            .collect();
+        if let Some(i) = rises.windows(2).position(|w| w[0] * w[1] >= 0.0) {
+            folds.remove(i);
+            continue;
+        }
+        let least = (0..rises.len()).min_by(|i, j| rises[*i].abs().total_cmp(&rises[*j].abs()));
+        let Some(i) = least.filter(|i| rises[*i].abs() < PROMINENT) else {
+            break;
+        };
+        // Fold `i` ends stretch `i`; two neighbours cancel, at an end of the path one is lost.
+        folds.drain(i.saturating_sub(1)..(i + 1).min(folds.len()));
+    }
+    let mut kept: Vec<usize> = vec![0];
+    let mut new_folds = Vec::new();
+    for pair in ends(&folds).windows(2) {
+        let rising = height(pair[1]) > height(pair[0]);
+        let ahead =
+            |i: usize, j: usize| (height(i) < height(j)) == rising && height(i) != height(j);
+        for i in pair[0] + 1..pair[1] {
+            if ahead(kept[kept.len() - 1], i) && ahead(i, pair[1]) {
+                kept.push(i);
+            }
+        }
+        if pair[1] > pair[0] {
+            kept.push(pair[1]);
+        }
+        if folds.contains(&pair[1]) {
+            new_folds.push(kept.len() - 1);
+        }
+    }
+    let mut points: Vec<Option<Point>> = points.into_iter().map(Some).collect();
+    let points = kept.iter().filter_map(|i| points[*i].take()).collect();
+    (points, new_folds)
 }
 
 /// Second-order extrapolation from the last two tangents.
@@ -247,4 +425,175 @@ pub(crate) fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Option<Vec<f64>> {
         b[k] = (b[k] - known) / a[k][k];
     }
     b.iter().all(|x| x.is_finite()).then_some(b)
+}
+
+fn minus(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+/// Values of the four cubic Hermite polynomials at `s`.
+fn hermite(s: f64) -> [f64; 4] {
+    let t = 1.0 - s;
+    [
+        (1.0 + 2.0 * s) * t * t,
+        s * t * t,
+        s * s * (3.0 - 2.0 * s),
+        -s * s * t,
+    ]
+}
+
+fn hermite_point(a: &Point, b: &Point, s: f64) -> Vec<f64> {
+    let (h, length) = (hermite(s), distance(&a.u, &b.u));
+    (0..a.u.len())
+        .map(|i| {
+            h[0] * a.u[i]
+                + h[1] * length * a.tangent[i]
+                + h[2] * b.u[i]
+                + h[3] * length * b.tangent[i]
+        })
+        .collect()
+}
+
+/// Fraction of the segment at which the cubic through both ends reaches `log_noise`.
+fn cubic_root(a: &Point, b: &Point, log_noise: f64) -> f64 {
+    let length = distance(&a.u, &b.u);
+    let value = |s: f64| {
+        let h = hermite(s);
+        h[0] * a.at.log_noise
+            + h[1] * length * a.slope
+            + h[2] * b.at.log_noise
+            + h[3] * length * b.slope
+            - log_noise
+    };
+    let (mut lo, mut hi) = (0.0, 1.0);
+    let falling = a.at.log_noise > b.at.log_noise;
+    for _ in 0..50 {
+        let s = 0.5 * (lo + hi);
+        if (value(s) > 0.0) == falling {
+            lo = s;
+        } else {
+            hi = s;
+        }
+    }
+    0.5 * (lo + hi)
+}
+
+/// Whether the cubic through two points with equal signs of slope turns twice between them.
+pub(crate) fn hides_folds(a: &Point, b: &Point) -> bool {
+    let length = distance(&a.u, &b.u);
+    let mean = (b.at.log_noise - a.at.log_noise) / length;
+    // The slope of the cubic is a parabola with these values at 0, 1 and mean `mean`.
+    let (m0, m1) = (a.slope, b.slope);
+    let curve = 3.0 * (m0 + m1 - 2.0 * mean);
+    let vertex = (2.0 * m0 + m1 - 3.0 * mean) / curve;
+    if !(vertex > 0.0 && vertex < 1.0) {
+        return false;
+    }
+    let extreme = m0 - curve * vertex * vertex;
+    (extreme < 0.0) != (m0 < 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `f(u) = 0` in the plane, with `u[1]` in the place of the noise.
+    struct Planar {
+        f: fn(f64, f64) -> f64,
+        gradient: fn(f64, f64) -> [f64; 2],
+    }
+
+    impl ZeroSet for Planar {
+        fn evaluate(&self, u: &[f64]) -> Result<Evaluation, ReplicaError> {
+            Ok(Evaluation {
+                passages: Vec::new(),
+                residual: vec![(self.f)(u[0], u[1])],
+                log_noise: u[1],
+            })
+        }
+        fn linearise(&self, u: &[f64], _: &Evaluation) -> Result<Linear, ReplicaError> {
+            Ok(Linear {
+                rows: vec![(self.gradient)(u[0], u[1]).to_vec()],
+                log_noise: vec![0.0, 1.0],
+                overlap: vec![1.0, 0.0],
+                inner_stable: true,
+                susceptibility: 0.0,
+            })
+        }
+    }
+
+    fn seed(set: &Planar, u: [f64; 2], towards: [f64; 2]) -> Point {
+        let at = set.evaluate(&u).unwrap();
+        Point::new(set, u.to_vec(), at, &towards).unwrap().unwrap()
+    }
+
+    fn turns(set: &Planar, points: &[Point]) -> Vec<Point> {
+        let turning = points.windows(2).filter(|w| w[0].slope * w[1].slope < 0.0);
+        turning
+            .map(|w| fold(set, &w[0], &w[1]).unwrap().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_mean_field_magnet_turns_at_its_spinodals() {
+        // m = tanh(b (m + h)): spinodals where b (1 - m²) = 1.
+        const B: f64 = 2.5;
+        let set = Planar {
+            f: |m, h| m - (B * (m + h)).tanh(),
+            gradient: |m, h| {
+                let slope = B / (B * (m + h)).cosh().powi(2);
+                [1.0 - slope, -slope]
+            },
+        };
+        let start = [-0.99, (-0.99f64).atanh() / B + 0.99];
+        let walk = follow(&set, seed(&set, start, [1.0, 0.0]), |p| p.u[0] > 0.99).unwrap();
+        assert!(!walk.is_lost);
+        let m = (1.0 - 1.0 / B).sqrt();
+        let h = m.atanh() / B - m;
+        let folds = turns(&set, &walk.points);
+        assert_eq!(folds.len(), 2);
+        for (fold, sign) in folds.iter().zip([-1.0, 1.0]) {
+            // The slope is below 1e-7, so the place is good to that and the value to its square.
+            assert!((fold.u[0] - sign * m).abs() < 1e-6, "{:?}", fold.u);
+            assert!((fold.at.log_noise - sign * h).abs() < 1e-12);
+        }
+        // Half-way up, three solutions, one of them unstable.
+        let crossing = |w: &&[Point]| w[0].at.log_noise * w[1].at.log_noise < 0.0;
+        let at_zero: Vec<f64> = walk
+            .points
+            .windows(2)
+            .filter(crossing)
+            .map(|w| between(&set, &w[0], &w[1], 0.0).unwrap().unwrap().u[0])
+            .collect();
+        assert_eq!(at_zero.len(), 3);
+        for m in at_zero {
+            assert!((m - (B * m).tanh()).abs() < 1e-11, "{m}");
+        }
+    }
+
+    #[test]
+    fn a_circle_is_followed_all_around() {
+        let set = Planar {
+            f: |x, y| x * x + y * y - 1.0,
+            gradient: |x, y| [2.0 * x, 2.0 * y],
+        };
+        let start = seed(&set, [0.8, 0.6], [-1.0, 1.0]);
+        let walk = follow(&set, start, |p| p.u[0] > 0.9 && p.u[1] > 0.0).unwrap();
+        let heights: Vec<f64> = turns(&set, &walk.points).iter().map(|p| p.u[1]).collect();
+        assert_eq!(heights.len(), 2);
+        assert!((heights[0] - 1.0).abs() < 1e-12 && (heights[1] + 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_curve_that_ends_is_reported_as_lost() {
+        // x^(1/4) = y ends at the origin.
+        let set = Planar {
+            f: |x, y| x.sqrt().sqrt() - y,
+            gradient: |x, _| [0.25 * x.powf(-0.75), -1.0],
+        };
+        let start = seed(&set, [1.0, 1.0], [-1.0, 0.0]);
+        let walk = follow(&set, start, |p| p.u[0] < -1.0).unwrap();
+        assert!(walk.is_lost);
+        assert!(walk.points.last().unwrap().u[0] < 1e-3);
+    }
 }

@@ -7,7 +7,6 @@ use onsager_model::Tree;
 use onsager_replica::{
     Key, Location, Side, StateEvolution, Threshold, ThresholdKind, Thresholds, average, thresholds,
 };
-use onsager_scalar::Prior;
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher};
 
 fn in_noise(tree: &Tree) -> Thresholds {
@@ -160,5 +159,14 @@ fn sparsity_thresholds_agree_with_those_in_the_noise() {
         noise,
         1e-5 * noise,
     );
-    assert!(prior(it.value).second_moment() > 0.0);
+    // The hard phase lies between equal informations and the spinodal, beyond weak recovery.
+    let noise = 0.004;
+    let family = |rho: f64| chain(prior(rho), &[]).spiked_wigner(noise);
+    let found = thresholds(&family, Some((0.03, 0.08)), Key::Other).unwrap();
+    let weak = only(&found, ThresholdKind::WeakRecovery);
+    let algorithmic = only(&found, ThresholdKind::Algorithmic);
+    let it = only(&found, ThresholdKind::InformationTheoretic);
+    close(weak.value, noise.sqrt(), weak.uncertainty);
+    assert!(algorithmic.value > weak.value);
+    assert_eq!(found.hard_phases, [(it.value, algorithmic.value)]);
 }

@@ -5,13 +5,11 @@
 //!
 //! - [`prior`]: laws of independent components, the trait [`Prior`].
 //! - [`activation`]: componentwise functions between Gaussian fields, the trait [`Activation`].
-//! - [`special`], [`quadrature`], [`roots`]: the numerics below.
-//! - [`iterate`], [`continuation`]: the vocabulary of iteration.
+//! - [`special`], [`quadrature`], [`roots`], [`iterate`]: the numerics below.
 //!
 //! Matrices and trees are deliberately absent.
 
 pub mod activation;
-pub mod continuation;
 mod error;
 pub mod iterate;
 mod message;
