@@ -578,23 +578,26 @@ fn steps_panel(theory: &Table, simulation: &Table, model: &Model) -> Plot {
         Axis::linear("mean squared error"),
     );
     let plot = Plot::new(model.title, axes.0, axes.1);
-    model
-        .starts
-        .iter()
-        .enumerate()
-        .fold(plot, |plot, (i, start)| {
-            let series = format!("{} n", start.name());
-            let name = format!("from {}", start.words());
-            plot.with(Line::new(&name, theory.curve(model.name, &series)).colour(i))
-                .with(
-                    Points::new(&name, simulation.points(model.name, &series))
-                        .colour(i)
-                        .marker(MARKERS[i]),
-                )
-        })
+    model.starts.iter().fold(plot, |plot, start| {
+        // One colour for one start in every panel.
+        let i = *start as usize;
+        let series = format!("{} n", start.name());
+        let name = format!("from {}", start.words());
+        plot.with(Line::new(&name, theory.curve(model.name, &series)).colour(i))
+            .with(
+                Points::new(&name, simulation.points(model.name, &series))
+                    .colour(i)
+                    .marker(MARKERS[i]),
+            )
+    })
 }
 
-const MARKERS: [Marker; 3] = [Marker::Circle, Marker::Square, Marker::Triangle];
+const MARKERS: [Marker; 4] = [
+    Marker::Circle,
+    Marker::Square,
+    Marker::Triangle,
+    Marker::Diamond,
+];
 
 fn rest_panel(theory: &Table, simulation: &Table) -> Plot {
     Plot::new(
