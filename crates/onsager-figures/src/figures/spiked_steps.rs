@@ -199,7 +199,7 @@ const MODELS: &[Model] = &[
 ];
 
 /// Precision of the side channel.
-const SNR: f64 = 0.2;
+const SNR: f64 = 0.5;
 const STEPS: usize = 12;
 /// Names of the series of the three sizes.
 const SIZES: [&str; 3] = ["n/4", "n/2", "n"];
@@ -263,7 +263,7 @@ impl Model {
 
     /// Without layers a run costs little; a start that iterates first costs as much as the run.
     fn trials(&self, start: Start, profile: Profile) -> usize {
-        let many = profile.pick(400, 480, 1000);
+        let many = profile.pick(500, 480, 1000);
         match (self.layers, start) {
             (_, Spectral) | ([_, ..], SideInformation) => many / 2,
             ([], _) => 2 * many,
