@@ -171,9 +171,9 @@ use Start::{Mean, SideInformation, Spectral, Truth};
 const MODELS: &[Model] = &[
     Model {
         name: "rademacher",
-        title: "Rademacher spike, Δ = 0.5",
+        title: "Rademacher spike, Δ = 0.4",
         layers: &[],
-        noise: 0.5,
+        noise: 0.4,
         starts: &[SideInformation, Truth, Spectral],
         fast: &[Truth, SideInformation, Spectral],
         judged: &[1.0, 2.0, 4.0, 7.0, 12.0],
@@ -199,7 +199,7 @@ const MODELS: &[Model] = &[
 ];
 
 /// Precision of the side channel.
-const SNR: f64 = 0.2;
+const SNR: f64 = 0.5;
 const STEPS: usize = 12;
 /// Names of the series of the three sizes.
 const SIZES: [&str; 3] = ["n/4", "n/2", "n"];
@@ -263,11 +263,11 @@ impl Model {
 
     /// Without layers a run costs little; a start that iterates first costs as much as the run.
     fn trials(&self, start: Start, profile: Profile) -> usize {
-        let many = profile.pick(400, 480, 1000);
+        let many = profile.pick(500, 480, 1000);
         match (self.layers, start) {
-            ([], Spectral) | ([_, ..], Truth | Mean) => many,
+            (_, Spectral) | ([_, ..], SideInformation) => many / 2,
             ([], _) => 2 * many,
-            _ => many / 3,
+            _ => many,
         }
     }
 
@@ -456,7 +456,7 @@ fn rest_tree(noise: f64) -> Result<Tree, FigureError> {
 
 fn rest_trials(noise: f64, profile: Profile) -> usize {
     if noise < rest_threshold() {
-        profile.pick(200, 300, 1000)
+        profile.pick(128, 160, 1000)
     } else {
         64
     }
@@ -517,6 +517,8 @@ const REST_TOLERANCE: f64 = 1e-8;
 
 /// The model whose bias is measured.
 const BIASED: &Model = &MODELS[0];
+/// Nearer to the transition than the steps, where the bias is larger.
+const BIAS_NOISE: f64 = 0.5;
 const BIAS_STEP: usize = 7;
 const BIAS_SIZES: [usize; 4] = [50, 100, 200, 400];
 /// Corrections of relative order 1/p at the smallest size.
@@ -524,8 +526,8 @@ const BIAS_CORRECTION: f64 = 0.1;
 
 fn bias_simulation(context: &Context, p: usize, count: usize) -> Result<Vec<Row>, FigureError> {
     let start = SideInformation;
-    let expected = theory_at(BIASED, BIASED.noise, start, p)?.steps[BIAS_STEP].mmse;
-    let sized = Sized::new(&BIASED.tree(BIASED.noise)?, p)?;
+    let expected = theory_at(BIASED, BIAS_NOISE, start, p)?.steps[BIAS_STEP].mmse;
+    let sized = Sized::new(&BIASED.tree(BIAS_NOISE)?, p)?;
     let runs = trials(context, count, |seed| {
         pair(&sized, seed, |instance| {
             plain(start.of_algorithm(&sized, instance), BIAS_STEP, seed)
@@ -578,23 +580,26 @@ fn steps_panel(theory: &Table, simulation: &Table, model: &Model) -> Plot {
         Axis::linear("mean squared error"),
     );
     let plot = Plot::new(model.title, axes.0, axes.1);
-    model
-        .starts
-        .iter()
-        .enumerate()
-        .fold(plot, |plot, (i, start)| {
-            let series = format!("{} n", start.name());
-            let name = format!("from {}", start.words());
-            plot.with(Line::new(&name, theory.curve(model.name, &series)).colour(i))
-                .with(
-                    Points::new(&name, simulation.points(model.name, &series))
-                        .colour(i)
-                        .marker(MARKERS[i]),
-                )
-        })
+    model.starts.iter().fold(plot, |plot, start| {
+        // One colour for one start in every panel.
+        let i = *start as usize;
+        let series = format!("{} n", start.name());
+        let name = format!("from {}", start.words());
+        plot.with(Line::new(&name, theory.curve(model.name, &series)).colour(i))
+            .with(
+                Points::new(&name, simulation.points(model.name, &series))
+                    .colour(i)
+                    .marker(MARKERS[i]),
+            )
+    })
 }
 
-const MARKERS: [Marker; 3] = [Marker::Circle, Marker::Square, Marker::Triangle];
+const MARKERS: [Marker; 4] = [
+    Marker::Circle,
+    Marker::Square,
+    Marker::Triangle,
+    Marker::Diamond,
+];
 
 fn rest_panel(theory: &Table, simulation: &Table) -> Plot {
     Plot::new(
@@ -619,7 +624,7 @@ fn bias_panel(simulation: &Table) -> Plot {
         BIAS_SIZES.iter().map(at).collect()
     });
     Plot::new(
-        format!("bias at iteration {BIAS_STEP}, Rademacher spike, Δ = 0.5"),
+        format!("bias at iteration {BIAS_STEP}, Rademacher spike, Δ = {BIAS_NOISE}"),
         Axis::log("size p"),
         Axis::log("|mean error of AMP - state evolution|"),
     )
