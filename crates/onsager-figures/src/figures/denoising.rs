@@ -78,7 +78,7 @@ impl Figure for DenoisingFigure {
                 let counts = if visible(prior.0).contains(&snr) {
                     profile.pick([512; 3], [640; 3], [1024; 3])
                 } else {
-                    profile.pick([160, 128, 128], [320, 256, 256], [1024; 3])
+                    profile.pick([320, 256, 256], [320, 256, 256], [1024; 3])
                 };
                 let sizes = ladder(size(profile)).into_iter().zip(counts);
                 for (level, (p, count)) in sizes.enumerate() {
