@@ -174,6 +174,10 @@ pub(crate) struct AtRest {
     pub(crate) vanished: Success,
 }
 
+/// Squared relative change at which a run is at rest: a change of 1e-4 moves errors and evidence by
+/// far less than trials differ.
+pub(crate) const REST: f64 = 1e-8;
+
 /// Relative shift of the noise in controls.
 pub(crate) const SHIFT: f64 = 1.05;
 
@@ -373,9 +377,7 @@ fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Run
     let runs = trials(context, count, |seed| {
         let instance = sized.draw(seed)?;
         let settings = Settings {
-            // A relative change of 1e-4 in an estimate moves its squared error by far less than
-            // trials differ.
-            tolerance: 1e-8,
+            tolerance: REST,
             seed,
             ..Settings::default()
         };

@@ -6,7 +6,7 @@ use onsager_replica::{Curve, FixedPoint, StateEvolution};
 
 use crate::agreement::{Agreement, Claim, Identity, MeanSeries, Means, Sample, Success};
 use crate::drawing::{Axis, Line, Marker, Picture, Plot, Points};
-use crate::figures::common::{Sized, controlled, ladder, layered, trials};
+use crate::figures::common::{REST, Sized, controlled, ladder, layered, trials};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// Information and error of a signal seen through plain Gaussian noise.
@@ -62,7 +62,7 @@ impl Figure for DenoisingFigure {
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
         let n = size(profile);
-        let points = profile.pick(19, 37, 97);
+        let points = profile.pick(13, 37, 97);
         let one = |prior: Prior| {
             Job::new(format!("{} n={n} points={points}", prior.0), move |_| {
                 theory(prior, n, points)
@@ -318,7 +318,7 @@ fn simulate(
     let runs = trials(context, count, |seed| {
         let instance = sized.draw(seed)?;
         let settings = Settings {
-            tolerance: 1e-10,
+            tolerance: REST,
             seed,
             ..Settings::default()
         };

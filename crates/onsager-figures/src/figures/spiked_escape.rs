@@ -8,7 +8,7 @@ use onsager_scalar::Prior;
 use onsager_scalar::prior::Gaussian;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::common::{Sized, ladder, layered, rademacher, trials};
+use super::common::{REST, Sized, ladder, layered, rademacher, trials};
 use crate::agreement::{Agreement, Identity, MeanSeries, Means, Sample};
 use crate::drawing::{Axis, Line, Marker, Picture, Plot, Points};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
@@ -438,7 +438,7 @@ fn escape_simulation(
     let sized = Sized::new(&model.tree(model.noise())?, p)?;
     let runs = trials(context, count, |seed| {
         run_from(&sized, SMALL / sized.p() as f64, seed, |settings| {
-            settings.tolerance = REST_TOLERANCE;
+            settings.tolerance = REST;
             settings.max_iterations = 4 * CAP;
         })
     })?;
@@ -462,9 +462,6 @@ fn escape_simulation(
     }
     Ok(rows)
 }
-
-/// A squared relative change that no error bar can resolve.
-const REST_TOLERANCE: f64 = 1e-8;
 
 /// Plain message passing from a random vector of squared norm `norm` per component.
 fn run_from(

@@ -10,7 +10,7 @@ use onsager_scalar::prior::GaussBernoulli;
 
 use crate::agreement::{Agreement, Claim, Identity, MeanSeries, Means, Sample, Success};
 use crate::drawing::{Axis, BLACK, Line, Marker, Picture, Plot, Points, Rule};
-use crate::figures::common::{Sized, controlled, gaussian, ladder, layered, trials};
+use crate::figures::common::{REST, Sized, controlled, gaussian, ladder, layered, trials};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// Potential against overlap, information against noise.
@@ -35,7 +35,7 @@ const SIGNALS: [Signal; 4] = [
     Signal {
         name: "sign, α = 2",
         judged: &[0.2, 0.6, 1.2, 2.5],
-        simulated: &[0.6, 0.9],
+        simulated: &[0.5, 0.7],
     },
     Signal {
         name: "relu, α = 2",
@@ -82,7 +82,7 @@ impl Figure for SpikedPotential {
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
-        let points = profile.pick(25, 61, 201);
+        let points = profile.pick(13, 61, 201);
         let mut jobs = vec![
             Job::new(format!("continuous points={points}"), move |_| {
                 let tree = |noise| tree("sign, α = 2", noise);
@@ -509,9 +509,7 @@ fn simulate(
     let runs = trials(context, count, |seed| {
         let instance = sized.draw(seed)?;
         let settings = Settings {
-            tolerance: 1e-10,
-            // Near a continuous transition the iteration slows down like its inverse distance.
-            max_iterations: 2000,
+            tolerance: REST,
             seed,
             ..Settings::default()
         };

@@ -9,7 +9,7 @@ use onsager_model::{Chain, FactorKind, Instance, Tree};
 use onsager_operators::{LinearOperator, Shape};
 use onsager_replica::{StateEvolution, Trajectory, spectral, trajectory};
 
-use super::common::{Sized, ladder, layered, rademacher, trials};
+use super::common::{REST, Sized, ladder, layered, rademacher, trials};
 use crate::agreement::{Agreement, Claim, Collapse, MeanPoint, MeanSeries, Means, Sample, Success};
 use crate::drawing::{Axis, BLACK, Dash, Line, Marker, Picture, Plot, Points, Rule};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
@@ -492,7 +492,7 @@ fn rest_simulation(
     let sized = Sized::new(&rest_tree(noise)?, p)?;
     let runs = trials(context, count, |seed| {
         let settings = Settings {
-            tolerance: REST_TOLERANCE,
+            tolerance: REST,
             seed,
             ..Settings::default()
         };
@@ -511,9 +511,6 @@ fn rest_simulation(
         fraction("not at rest", &|run| run.stop == Stop::NotConverged),
     ])
 }
-
-/// A squared relative change that no error bar can resolve.
-const REST_TOLERANCE: f64 = 1e-8;
 
 /// The model whose bias is measured.
 const BIASED: &Model = &MODELS[0];
