@@ -431,7 +431,7 @@ fn gap(run: &Outcome, t: usize) -> f64 {
 }
 
 /// The model at rest: one sign layer.
-const REST: &[(f64, &str)] = &[(2.0, "sign")];
+const RESTING: &[(f64, &str)] = &[(2.0, "sign")];
 /// Δ_c = 1 + 4α/π².
 fn rest_threshold() -> f64 {
     1.0 + 8.0 / PI.powi(2)
@@ -451,7 +451,7 @@ fn rest_noises(profile: Profile) -> Vec<f64> {
 }
 
 fn rest_tree(noise: f64) -> Result<Tree, FigureError> {
-    Ok(layered(REST).spiked_wigner(noise)?)
+    Ok(layered(RESTING).spiked_wigner(noise)?)
 }
 
 fn rest_trials(noise: f64, profile: Profile) -> usize {
