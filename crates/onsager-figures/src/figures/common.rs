@@ -153,6 +153,16 @@ pub(crate) struct Plan {
     pub(crate) p: usize,
     pub(crate) trials: usize,
     pub(crate) noises: Vec<f64>,
+    /// Points that are drawn beside the judged ones: too few trials to judge by.
+    pub(crate) shown: Option<Shown>,
+}
+
+/// Noises at which message passing is shown and not judged.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) p: usize,
+    pub(crate) trials: usize,
+    pub(crate) noises: Vec<f64>,
 }
 
 /// One curve of a figure that compares message passing at rest with the MMSE.
@@ -185,6 +195,7 @@ pub(crate) const SHIFT: f64 = 1.05;
 pub(crate) const ALGORITHMIC: &str = "algorithmic";
 
 const RANKS: [&str; 3] = ["n/4", "n/2", "n"];
+const SHOWN: &str = "shown";
 
 impl Case {
     /// Rows of `theory.csv`, errors in units of `ρ`: the optimal one, and that of message passing, on
@@ -236,6 +247,13 @@ impl Case {
     pub(crate) fn simulation(&self) -> Vec<Job> {
         let mut jobs = Vec::new();
         let Some(plan) = &self.plan else { return jobs };
+        if let Some(Shown { p, trials, noises }) = &plan.shown {
+            jobs.extend(
+                noises
+                    .iter()
+                    .map(|noise| self.job(SHOWN, *noise, *p, *trials)),
+            );
+        }
         for &noise in &plan.noises {
             // Half as many trials at n/2 add less than a tenth to the error of the extrapolation.
             // Above the threshold runs agree, and no mean is judged.
@@ -245,17 +263,21 @@ impl Case {
             };
             let sizes = RANKS.iter().zip(ladder(plan.p)).zip(trials);
             for ((rank, p), trials) in sizes.filter(|(_, trials)| *trials > 0) {
-                let (panel, series) = (self.panel, self.named(rank));
-                let key = format!("{panel}, {series}, noise={noise} p={p} trials={trials}");
-                let chain = self.chain.clone();
-                jobs.push(Job::new(key, move |context| {
-                    let tree = chain.clone().spiked_wigner(noise)?;
-                    let runs = at_rest(context, &tree, p, trials)?;
-                    Ok(runs.rows(panel, &series, noise))
-                }));
+                jobs.push(self.job(rank, noise, p, trials));
             }
         }
         jobs
+    }
+
+    /// Message passing at one noise and size.
+    fn job(&self, rank: &str, noise: f64, p: usize, trials: usize) -> Job {
+        let (panel, series, chain) = (self.panel, self.named(rank), self.chain.clone());
+        let key = format!("{panel}, {series}, noise={noise} p={p} trials={trials}");
+        Job::new(key, move |context| {
+            let tree = chain.clone().spiked_wigner(noise)?;
+            let runs = at_rest(context, &tree, p, trials)?;
+            Ok(runs.rows(panel, &series, noise))
+        })
     }
 
     /// Adds the points of this case, which are those of its theory.
@@ -306,7 +328,8 @@ impl Case {
         colour: usize,
     ) -> Plot {
         let line = Line::new(&self.series, theory.curve(self.panel, &self.series));
-        let points = simulation.points(self.panel, &self.named(RANKS[2]));
+        let points = [RANKS[2], SHOWN].map(|rank| simulation.points(self.panel, &self.named(rank)));
+        let points = points.concat();
         let plot = plot.with(line.colour(colour));
         let plot = if points.is_empty() {
             plot

@@ -62,7 +62,7 @@ impl Figure for DenoisingFigure {
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
         let n = size(profile);
-        let points = profile.pick(13, 37, 97);
+        let points = profile.pick(11, 37, 97);
         let one = |prior: Prior| {
             Job::new(format!("{} n={n} points={points}", prior.0), move |_| {
                 theory(prior, n, points)
@@ -76,7 +76,7 @@ impl Figure for DenoisingFigure {
         for prior in PRIORS {
             for snr in SIMULATED {
                 let counts = if visible(prior.0).contains(&snr) {
-                    profile.pick([512; 3], [640; 3], [1024; 3])
+                    profile.pick([640; 3], [640; 3], [1024; 3])
                 } else {
                     profile.pick([320, 256, 256], [320, 256, 256], [1024; 3])
                 };

@@ -197,6 +197,7 @@ fn plan(profile: Profile, name: &str, depth: usize, threshold: Option<f64>) -> O
         p: profile.pick(200, 400, 1600),
         trials,
         noises: fractions.iter().map(|x| x * scale).collect(),
+        shown: None,
     })
 }
 

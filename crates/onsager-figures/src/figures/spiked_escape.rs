@@ -198,7 +198,7 @@ const LARGE: usize = 2000;
 const SMALL: f64 = 1e-4;
 
 fn size(profile: Profile) -> usize {
-    profile.pick(440, 800, 3200)
+    profile.pick(400, 800, 3200)
 }
 
 impl Model {

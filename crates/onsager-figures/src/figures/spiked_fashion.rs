@@ -220,7 +220,7 @@ fn size(level: usize) -> usize {
 /// Images whose errors are averaged, one noise draw each.
 fn draws(profile: Profile, noise: f64) -> usize {
     if JUDGED.contains(&noise) {
-        profile.pick(64, 96, 1000)
+        profile.pick(48, 96, 1000)
     } else {
         profile.pick(16, 32, 1000)
     }

@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use onsager_model::Chain;
 use onsager_replica::sweep_noise;
 
-use super::common::{AtRest, Case, Plan, SHIFT, decades, gaussian, layered, rademacher};
+use super::common::{AtRest, Case, Plan, SHIFT, Shown, decades, gaussian, layered, rademacher};
 use crate::agreement::{Agreement, Identity};
 use crate::drawing::{Axis, Picture, Plot};
 use crate::{Figure, FigureError, Job, Profile, Row, Table};
@@ -44,7 +44,7 @@ impl Figure for SpikedMmse {
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
-        let count = profile.pick(25, 49, 97);
+        let count = profile.pick(19, 49, 97);
         let mut jobs = Vec::new();
         for case in cases(profile) {
             let key = format!(
@@ -171,6 +171,17 @@ fn plan(profile: Profile, name: &str, alpha: f64, threshold: Option<f64>) -> Opt
     // Fractions of the threshold; for relu multiples of ρ² = 1/4, near which its error changes most.
     let scale = threshold.unwrap_or(0.25);
     let noises = |fractions: &[f64]| fractions.iter().map(|x| x * scale).collect();
+    let shown = |p, trials| {
+        let fractions: &[f64] = match name {
+            "relu" => &[0.1, 1.0, 10.0],
+            _ => &[0.05, 0.3, 0.6, 0.8],
+        };
+        (profile > Profile::Quick).then(|| Shown {
+            p,
+            trials,
+            noises: noises(fractions),
+        })
+    };
     match alpha {
         0.0 if name == "relu" => None,
         0.0 | 1.0 => Some(Plan {
@@ -196,12 +207,17 @@ fn plan(profile: Profile, name: &str, alpha: f64, threshold: Option<f64>) -> Opt
                     noises(&[0.1, 0.2, 0.4, 0.8]),
                 ),
             },
+            shown: shown(1000, 16),
         }),
-        10.0 if profile == Profile::Standard && name != "sign" => None,
         10.0 if profile > Profile::Quick => Some(Plan {
             p: 4000,
             trials: profile.pick(0, 16, 64),
-            noises: profile.pick(Vec::new(), noises(&[0.3]), noises(&[0.2, 0.4, 3.0])),
+            noises: match (profile, name) {
+                (Profile::Standard, "sign") => noises(&[0.3]),
+                (Profile::Standard, _) => Vec::new(),
+                _ => noises(&[0.2, 0.4, 3.0]),
+            },
+            shown: shown(4000, 2),
         }),
         _ => None,
     }

@@ -72,7 +72,7 @@ impl Figure for SpikedSteps {
             }
         }
         for p in BIAS_SIZES {
-            let count = profile.pick(1000, 2000, 20_000);
+            let count = profile.pick(700, 2000, 20_000);
             jobs.push(Job::new(
                 format!("bias {p} trials={count}"),
                 move |context| bias_simulation(context, p, count),
@@ -263,7 +263,7 @@ impl Model {
 
     /// Without layers a run costs little; a start that iterates first costs as much as the run.
     fn trials(&self, start: Start, profile: Profile) -> usize {
-        let many = profile.pick(500, 480, 1000);
+        let many = profile.pick(400, 480, 1000);
         match (self.layers, start) {
             (_, Spectral) | ([_, ..], SideInformation) => many / 2,
             ([], _) => 2 * many,
