@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use nalgebra::DMatrix;
 use onsager_ensembles::Seed;
 use onsager_model::Chain;
 use onsager_replica::StateEvolution;
@@ -32,16 +33,14 @@ fn normal(rng: &mut impl Rng) -> f64 {
 /// symmetry of fair signs that is no restriction.
 fn enumerate(p: usize, noise: f64, rng: &mut impl Rng) -> Exact {
     // Couplings J_ij = Y_ij/(Δ√p); ln weight = Σ_{i<j} J_ij x_i x_j (x_i² x_j² is constant).
-    let mut coupling = vec![vec![0.0; p]; p];
-    for i in 0..p {
-        for j in 0..i {
-            let y = 1.0 / (p as f64).sqrt() + noise.sqrt() * normal(rng);
-            coupling[i][j] = y / (noise * (p as f64).sqrt());
-            coupling[j][i] = coupling[i][j];
-        }
+    let mut coupling = DMatrix::zeros(p, p);
+    for (i, j) in (0..p).flat_map(|i| (0..i).map(move |j| (i, j))) {
+        let y = 1.0 / (p as f64).sqrt() + noise.sqrt() * normal(rng);
+        coupling[(i, j)] = y / (noise * (p as f64).sqrt());
+        coupling[(j, i)] = coupling[(i, j)];
     }
     let mut x = vec![1.0; p];
-    let mut field: Vec<f64> = coupling.iter().map(|row| row.iter().sum()).collect();
+    let mut field: Vec<f64> = coupling.row_iter().map(|row| row.sum()).collect();
     let truth: f64 = 0.5 * field.iter().sum::<f64>();
     let (mut exponent, mut overlap) = (truth, p as f64);
     let (mut total, mut squared) = (0.0, 0.0);
@@ -58,7 +57,7 @@ fn enumerate(p: usize, noise: f64, rng: &mut impl Rng) -> Exact {
         exponent -= 2.0 * x[flip] * field[flip];
         overlap -= 2.0 * x[flip];
         x[flip] = -x[flip];
-        for (field, coupling) in field.iter_mut().zip(&coupling[flip]) {
+        for (field, coupling) in field.iter_mut().zip(&coupling.column(flip)) {
             *field += 2.0 * x[flip] * coupling;
         }
     }
