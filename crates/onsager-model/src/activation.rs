@@ -95,6 +95,7 @@ impl Activation {
             Self::Linear => Arc::new(PiecewiseLinear::linear()),
             Self::Sign => Arc::new(PiecewiseLinear::sign()),
             Self::Relu => Arc::new(PiecewiseLinear::relu()),
+            Self::Abs => Arc::new(PiecewiseLinear::abs()),
             Self::Custom(activation) => activation.0.clone(),
             other => return Err(ModelError::not_supported("activation", other.kind())),
         })

@@ -207,7 +207,7 @@ fn not_supported_parts_are_named() {
             "haar",
             "ensemble \"haar\"",
         ),
-        ("signal.layers.1.activation", "abs", "activation \"abs\""),
+        ("signal.layers.1.activation", "tanh", "activation \"tanh\""),
         ("signal.prior", "laplace", "prior \"laplace\""),
         (
             "signal.prior",

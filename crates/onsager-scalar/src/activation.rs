@@ -292,6 +292,21 @@ impl PiecewiseLinear {
         Self::broken_at_zero((0.0, 0.0), (0.0, 1.0), Parity::None)
     }
 
+    /// `φ(h) = |h|`.
+    ///
+    /// ```
+    /// use onsager_scalar::activation::{Activation, Parity, PiecewiseLinear};
+    /// let abs = PiecewiseLinear::abs();
+    /// assert_eq!((abs.apply(-2.0), abs.parity()), (2.0, Parity::Even));
+    /// // x = |h| determines h up to its sign: a sharp side channel leaves Var x ≈ 1/a.
+    /// let c = abs.channel(1e6, 2e6, 0.0, 1.0);
+    /// assert!((c.output.mean - 2.0).abs() < 1e-5 && c.input.mean.abs() < 1e-9);
+    /// ```
+    #[must_use]
+    pub fn abs() -> Self {
+        Self::broken_at_zero((0.0, -1.0), (0.0, 1.0), Parity::Even)
+    }
+
     /// Two half lines that meet at zero, each given as (offset, slope).
     fn broken_at_zero(below: (f64, f64), above: (f64, f64), parity: Parity) -> Self {
         let piece = |lower, upper, (offset, slope)| Piece {
