@@ -174,6 +174,8 @@ fn plan(profile: Profile, name: &str, alpha: f64, threshold: Option<f64>) -> Opt
     let shown = |p, trials| {
         let fractions: &[f64] = match name {
             "relu" => &[0.1, 1.0, 10.0],
+            // A latent of 400 components melts the transition: its neighbourhood says little.
+            _ if alpha > 1.0 => &[0.05, 0.3, 0.5],
             _ => &[0.05, 0.3, 0.6, 0.8],
         };
         (profile > Profile::Quick).then(|| Shown {
@@ -217,7 +219,7 @@ fn plan(profile: Profile, name: &str, alpha: f64, threshold: Option<f64>) -> Opt
                 (Profile::Standard, _) => Vec::new(),
                 _ => noises(&[0.2, 0.4, 3.0]),
             },
-            shown: shown(4000, 2),
+            shown: shown(4000, 6),
         }),
         _ => None,
     }
