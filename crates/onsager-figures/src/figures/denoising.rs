@@ -62,7 +62,7 @@ impl Figure for DenoisingFigure {
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
         let n = size(profile);
-        let points = profile.pick(11, 37, 97);
+        let points = profile.pick(9, 37, 97);
         let one = |prior: Prior| {
             Job::new(format!("{} n={n} points={points}", prior.0), move |_| {
                 theory(prior, n, points)

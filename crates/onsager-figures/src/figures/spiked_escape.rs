@@ -59,6 +59,8 @@ impl Figure for SpikedEscape {
                     format!("escape {} {p} trials={count}", model.name),
                     move |context| escape_simulation(context, model, i, p, count),
                 ));
+                // Norms fluctuate less than times.
+                let count = profile.pick(count / 2, count, count);
                 jobs.push(Job::new(
                     format!("norm {} {p} trials={count}", model.name),
                     move |context| norm_simulation(context, model, i, p, count),

@@ -190,7 +190,7 @@ fn plan(profile: Profile, name: &str, alpha: f64, threshold: Option<f64>) -> Opt
             p: profile.pick(400, 400, 2000),
             trials: match name {
                 "relu" => 160,
-                _ => 360,
+                _ => profile.pick(300, 360, 360),
             },
             noises: match name {
                 "linear" => profile.pick(

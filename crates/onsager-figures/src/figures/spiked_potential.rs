@@ -82,7 +82,7 @@ impl Figure for SpikedPotential {
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
-        let points = profile.pick(11, 61, 201);
+        let points = profile.pick(9, 61, 201);
         let mut jobs = vec![
             Job::new(format!("continuous points={points}"), move |_| {
                 let tree = |noise| tree("sign, α = 2", noise);

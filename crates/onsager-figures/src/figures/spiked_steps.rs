@@ -263,7 +263,7 @@ impl Model {
 
     /// Without layers a run costs little; a start that iterates first costs as much as the run.
     fn trials(&self, start: Start, profile: Profile) -> usize {
-        let many = profile.pick(400, 480, 1000);
+        let many = profile.pick(340, 480, 1000);
         match (self.layers, start) {
             (_, Spectral) | ([_, ..], SideInformation) => many / 2,
             ([], _) => 2 * many,
