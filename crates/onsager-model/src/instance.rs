@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use nalgebra::DMatrix;
-use onsager_ensembles::sample::{gaussian, gaussian_f32, noisy, spiked_wigner};
+use onsager_ensembles::sample::{
+    gaussian, gaussian_f32, noisy, spiked_wigner, spiked_wishart, spiked_wishart_f32,
+};
 use onsager_operators::{LinearOperator, Shape, Symmetric, SymmetricF32};
 use onsager_scalar::Prior;
 use rand::Rng;
@@ -18,6 +20,7 @@ use crate::{FactorKind, ModelError, Tree};
 /// | --- | --- | --- |
 /// | linear | `W`, rows x columns, entries of unit variance | |
 /// | spiked Wigner | `Y = x xᵀ/√p + √Δ ξ`, p x p symmetric | |
+/// | spiked Wishart | `Y = u xᵀ/√p + √Δ ξ`, n x p | |
 /// | denoising | | `y = x + √Δ n`, length p |
 ///
 /// The division of `W` by `√columns` and of `Y` by `√p` is left to the factor. What exists has
@@ -167,6 +170,15 @@ impl Instance {
                     };
                     given = given.operator(f, y)?;
                 }
+                FactorKind::SpikedWishart { noise, .. } => {
+                    let mut rng = next("noise", &mut noises);
+                    let (x, u) = (given.known(inner), given.known(outer));
+                    let y: Arc<dyn LinearOperator> = match teacher.storage {
+                        Storage::F64 => Arc::new(spiked_wishart(u, x, *noise, &mut rng)?),
+                        Storage::F32 => Arc::new(spiked_wishart_f32(u, x, *noise, &mut rng)?),
+                    };
+                    given = given.operator(f, y)?;
+                }
                 FactorKind::Denoising { noise } => {
                     let mut rng = next("noise", &mut noises);
                     let y = noisy(given.known(inner), *noise, &mut rng)?;
@@ -279,7 +291,7 @@ const VECTOR: &str = "a data vector";
 
 impl Given<'_> {
     /// The matrix of factor `f`: `W` of a linear factor, entries of unit variance, or `Y` of a
-    /// spiked Wigner factor, symmetric (which is trusted).
+    /// spiked factor; that of a spiked Wigner factor is symmetric (which is trusted).
     ///
     /// # Errors
     /// No such factor, a factor of another kind, a shape that does not fit.
@@ -351,7 +363,9 @@ impl Given<'_> {
         let (kind, on) = self.factor(f)?;
         let size = |i: usize| self.instance.sizes[on[i]];
         Ok(match kind {
-            FactorKind::Linear { .. } => Some((size(1), size(0))),
+            FactorKind::Linear { .. } | FactorKind::SpikedWishart { .. } => {
+                Some((size(1), size(0)))
+            }
             FactorKind::SpikedWigner { .. } => Some((size(0), size(0))),
             FactorKind::Prior(_) | FactorKind::Activation(_) | FactorKind::Denoising { .. } => None,
         })
@@ -365,7 +379,8 @@ impl Given<'_> {
             FactorKind::Prior(_)
             | FactorKind::Linear { .. }
             | FactorKind::Activation(_)
-            | FactorKind::SpikedWigner { .. } => None,
+            | FactorKind::SpikedWigner { .. }
+            | FactorKind::SpikedWishart { .. } => None,
         })
     }
 
@@ -516,10 +531,7 @@ fn check_sizes(tree: &Tree, sizes: &[usize]) -> Result<(), ModelError> {
         let &[inner, outer] = factor.variables.as_slice() else {
             continue;
         };
-        let aspect = match factor.kind {
-            FactorKind::Linear { aspect } => aspect,
-            _ => 1.0,
-        };
+        let aspect = factor.kind.aspect();
         // As `Tree::sizes` rounds, from either side.
         let rounded = |x: f64| (x.round() as usize).max(1);
         let rows = rounded(aspect * sizes[inner] as f64);
