@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use onsager_scalar::{Prior, prior};
+use onsager_scalar::prior::{self, Mixture, Prior};
 use serde::Serialize;
 
 use crate::ModelError;
@@ -171,6 +171,15 @@ impl Law {
                 mean,
                 variance,
             } => Arc::new(prior::GaussBernoulli::new(*sparsity, *mean, *variance)?),
+            Self::Binary { probability } => Arc::new(Mixture::binary(*probability)?),
+            Self::Bernoulli { sparsity } => Arc::new(Mixture::bernoulli(*sparsity)?),
+            Self::RademacherBernoulli { sparsity } => {
+                Arc::new(Mixture::rademacher_bernoulli(*sparsity)?)
+            }
+            Self::Mixture { components } => Arc::new(Mixture::new(components.iter().map(|c| {
+                let (mean, variance) = (c.mean, c.variance);
+                (c.weight, prior::Scale { mean, variance })
+            }))?),
             Self::Custom(law) => law.0.clone(),
             other => return Err(ModelError::not_supported("prior", other.kind())),
         })

@@ -34,4 +34,14 @@ pub enum ScalarError {
         /// The value found.
         value: f64,
     },
+    /// A quantity must lie in a range said in words.
+    #[error("{quantity} must be {allowed}, got {value}")]
+    Range {
+        /// Which one.
+        quantity: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+        /// The value found.
+        value: f64,
+    },
 }

@@ -1,5 +1,7 @@
 //! Laws of independent components, seen through a Gaussian message.
 
+mod mixture;
+
 use std::f64::consts::LN_2;
 use std::fmt::Debug;
 
@@ -8,6 +10,8 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::special::{log_add_exp, logistic};
 use crate::{Moments, Precisions, ScalarError};
+
+pub use mixture::Mixture;
 
 /// A law `P` on the line, seen through a Gaussian message `exp(-a x²/2 + b x)`.
 ///
@@ -114,6 +118,19 @@ fn positive(quantity: &'static str, value: f64) -> Result<f64, ScalarError> {
     }
 }
 
+fn probability(quantity: &'static str, value: f64) -> Result<f64, ScalarError> {
+    if value > 0.0 && value <= 1.0 {
+        Ok(value)
+    } else {
+        Err(ScalarError::Probability { quantity, value })
+    }
+}
+
+/// Uniform in `[0, 1)`, from 53 random bits.
+fn uniform(rng: &mut dyn Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 * (-53f64).exp2()
+}
+
 /// The Gaussian law `N(mean, variance)`.
 ///
 /// `A(a, b) = (b²v + 2bm - am²) / (2(1 + av)) - ln(1 + av)/2`.
@@ -137,6 +154,16 @@ impl Gaussian {
             mean: finite("mean", mean)?,
             variance: positive("variance", variance)?,
         })
+    }
+
+    /// The same, with variance 0 for a point mass.
+    fn or_point(mean: f64, variance: f64) -> Result<Self, ScalarError> {
+        if variance == 0.0 {
+            let mean = finite("mean", mean)?;
+            Ok(Self { mean, variance })
+        } else {
+            Self::new(mean, variance)
+        }
     }
 
     /// `N(0, 1)`.
@@ -263,14 +290,8 @@ impl GaussBernoulli {
     /// # Errors
     /// A sparsity outside `(0, 1]`; mean and variance as for [`Gaussian::new`].
     pub fn new(sparsity: f64, mean: f64, variance: f64) -> Result<Self, ScalarError> {
-        if !(sparsity > 0.0 && sparsity <= 1.0) {
-            return Err(ScalarError::Probability {
-                quantity: "sparsity",
-                value: sparsity,
-            });
-        }
         Ok(Self {
-            sparsity,
+            sparsity: probability("sparsity", sparsity)?,
             slab: Gaussian::new(mean, variance)?,
         })
     }
@@ -322,9 +343,7 @@ impl Prior for GaussBernoulli {
         scales
     }
     fn sample(&self, rng: &mut dyn Rng) -> f64 {
-        // 53 random bits against the sparsity.
-        let u = (rng.next_u64() >> 11) as f64 * (-53f64).exp2();
-        if u < self.sparsity {
+        if uniform(rng) < self.sparsity {
             self.slab.sample(rng)
         } else {
             0.0
