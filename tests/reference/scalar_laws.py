@@ -1,6 +1,6 @@
-"""Posterior of every scalar law behind a message exp(-a x^2/2 + b x) (needs mpmath).
+"""Posteriors of scalar laws and layers behind a message exp(-a x^2/2 + b x) (needs mpmath).
 
-    python3 scalar_laws.py    writes scalar_laws.csv next to this file
+    python3 scalar_laws.py    writes scalar_laws.csv and scalar_channels.csv next to this file
 
 Straight from the definitions: sums over atoms, and closed forms of exp(s x - t x^2/2) on an interval
 through differences of error functions, with so many digits that their cancellation costs nothing.
@@ -67,19 +67,66 @@ LAWS = {
 POINTS = [(x, z) for x in (-0.5, 0.0, 0.75, 1.0, 2.5) for z in (-2.25, 0.125, 3.5)]
 
 
+# Pieces (lower, upper, offset, slope).
+ACTIVATIONS = {
+    "relu": [(-inf, 0, 0, 0), (0, inf, 0, 1)],
+    "abs": [(-inf, 0, 0, -1), (0, inf, 0, 1)],
+    "sign": [(-inf, 0, -1, 0), (0, inf, 1, 0)],
+    "leaky-relu 0.125": [(-inf, 0, 0, f(1) / 8), (0, inf, 0, 1)],
+    "hard-tanh": [(-inf, -1, -1, 0), (-1, 1, 0, 1), (1, inf, 1, 0)],
+    "door 0.75": [(-inf, -f(3) / 4, 1, 0), (-f(3) / 4, f(3) / 4, -1, 0), (f(3) / 4, inf, 1, 0)],
+    "pieces": [(-inf, -2, 1, f(1) / 4), (-2, f(1) / 2, f(1) / 2, -2), (f(1) / 2, 1, 3, 0), (1, inf, 1, 2)],
+}
+
+
+def channel(pieces, a, b, omega, v):
+    """ln Z, mean and variance of x, (E h - omega)/V, 1/V - Var h/V^2."""
+    z = h1 = h2 = x1 = x2 = mpf(0)
+    for lo, hi, o, s in pieces:
+        o, s = mpf(o), mpf(s)
+        top = exp(b * o - a * o * o / 2 - omega * omega / (2 * v)) / sqrt(2 * pi * v)
+        i0, i1, i2 = [top * i for i in interval(omega / v + s * (b - a * o), 1 / v + a * s * s, mpf(lo), mpf(hi))]
+        z, h1, h2 = z + i0, h1 + i1, h2 + i2
+        x1 += o * i0 + s * i1
+        x2 += o * o * i0 + 2 * o * s * i1 + s * s * i2
+    h = h1 / z
+    return log(z), x1 / z, x2 / z - (x1 / z) ** 2, (h - omega) / v, 1 / v - (h2 / z - h * h) / (v * v)
+
+
 def main():
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scalar_laws.csv")
+    table("scalar_laws.csv", "law,a,b,log_partition,mean,variance", laws())
+    table("scalar_channels.csv", "activation,a,b,omega,v,log_partition,mean,variance,score,curvature", channels())
+
+
+def table(name, columns, rows):
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
     with open(path, "w", newline="\n") as out:
         out.write("# made by scalar_laws.py: mpmath, 700 digits of working precision, 20 printed\n")
-        out.write("law,a,b,log_partition,mean,variance\n")
-        for name, law in LAWS.items():
-            grid = [(0.0, 0.0)]
-            for k, a in enumerate((1e-6, 1e-3, 0.1, 1.0, 10.0, 1e3, 1e6, 1e8)):
-                # A few points of the list at each precision, all of them over the laws.
-                grid += [(a, a * x + a**0.5 * z) for x, z in POINTS[k % 3 :: 3]]
-            for a, b in grid:
-                values = posterior(law, mpf(a), mpf(b))
-                out.write(",".join([name, repr(a), repr(b)] + [nstr(v, 20) for v in values]) + "\n")
+        out.write(columns + "\n")
+        for name, arguments, values in rows:
+            out.write(",".join([name] + [repr(x) for x in arguments] + [nstr(v, 20) for v in values]) + "\n")
+
+
+def laws():
+    for name, law in LAWS.items():
+        grid = [(0.0, 0.0)]
+        for k, a in enumerate((1e-6, 1e-3, 0.1, 1.0, 10.0, 1e3, 1e6, 1e8)):
+            # A few points of the list at each precision, all of them over the laws.
+            grid += [(a, a * x + a**0.5 * z) for x, z in POINTS[k % 3 :: 3]]
+        for a, b in grid:
+            yield name, (a, b), posterior(law, mpf(a), mpf(b))
+
+
+def channels():
+    fields = [(-3.0, 0.5), (0.25, 2.0), (1.0, 1e-6), (0.999, 1e-6), (2.5, 100.0), (-0.625, 0.01)]
+    for name, pieces in ACTIVATIONS.items():
+        for k, a in enumerate((0.0, 1e-6, 1e-2, 1.0, 30.0, 1e3, 1e6, 1e8)):
+            for j, (omega, v) in enumerate(fields):
+                # Fields from the model: a value that the layer takes at a typical h, and noise.
+                h = omega + (-1.5, 0.5, 2.0)[(j + k) % 3] * v**0.5
+                x = next(o + s * h for lo, hi, o, s in pieces if h < hi)
+                b = float(a * x + a**0.5 * (0.25, -2.0, 3.0, 1.0)[(2 * j + k) % 4])
+                yield name, (a, b, omega, v), channel(pieces, mpf(a), mpf(b), mpf(omega), mpf(v))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 use std::f64::consts::PI;
 use std::fmt::Debug;
 
-use crate::Moments;
-use crate::special::{half_line, log_add_exp, log_ndtr, ndtr};
+use crate::special::{Interval, interval, log_add_exp, ndtr};
+use crate::{Moments, ScalarError};
 
 /// Posterior of one component of a layer, `h ~ N(ω, V)`, `x = φ(h)`, tilted by `exp(bx - ax²/2)`.
 ///
@@ -98,9 +98,7 @@ pub trait Activation: Debug + Send + Sync {
 
     /// Whether `φ` jumps somewhere.
     fn is_discontinuous(&self) -> bool {
-        self.pieces()
-            .windows(2)
-            .any(|w| w[0].at(w[0].upper) != w[1].at(w[1].lower))
+        self.pieces().windows(2).any(|w| !w[0].meets(&w[1]))
     }
 }
 
@@ -134,8 +132,27 @@ impl Piece {
         }
     }
 
+    /// Whether the next piece goes on where this one ends, up to rounding.
+    #[must_use]
+    pub fn meets(&self, next: &Self) -> bool {
+        let (left, right) = (self.at(self.upper), next.at(next.lower));
+        let terms = self.offset.abs() + next.offset.abs() + left.abs() + right.abs();
+        (left - right).abs() <= 4.0 * f64::EPSILON * terms
+    }
+
     /// `P(h in piece)`, `E[h; piece]`, `E[h²; piece]` for `h ~ N(0, r)`.
     fn gaussian_moments(&self, r: f64) -> [f64; 3] {
+        if self.lower >= 0.0 {
+            // Differences of lower tails keep every digit.
+            let (lower, upper) = (-self.upper, -self.lower);
+            let [m0, m1, m2] = Self {
+                lower,
+                upper,
+                ..*self
+            }
+            .gaussian_moments(r);
+            return [m0, -m1, m2];
+        }
         let sd = r.sqrt();
         let below = |t: f64| {
             // Moments of the half line h < t.
@@ -159,27 +176,34 @@ impl Piece {
         let r = y - self.offset - s * omega;
         let d = 1.0 + a * s * s * v;
         let gaussian = -0.5 * (a * r * r / d + d.ln());
-        let (mean, sd) = (omega + a * s * v * r / d, (v / d).sqrt());
-        match (self.lower, self.upper) {
-            (f64::NEG_INFINITY, f64::INFINITY) => gaussian,
-            (lower, f64::INFINITY) => gaussian + log_ndtr((mean - lower) / sd),
-            (_, upper) => gaussian + log_ndtr((upper - mean) / sd),
-        }
+        gaussian + self.cut(a, a * y, omega, v).log_mass
+    }
+
+    /// The piece as an interval of the Gaussian that the message `exp(bx - ax²/2)` would make of
+    /// `h` on the whole line. Distances are taken from the ends, whose neighbourhood decides.
+    fn cut(&self, a: f64, b: f64, omega: f64, v: f64) -> Interval {
+        let d = 1.0 + a * self.slope * self.slope * v;
+        let sd = (v / d).sqrt();
+        let place = |end: f64| {
+            if end.is_infinite() {
+                return end;
+            }
+            let mean = (omega - end + v * self.slope * (b - a * self.at(end))) / d;
+            -mean / sd
+        };
+        interval(place(self.lower), place(self.upper))
     }
 
     /// The channel restricted to this piece.
     fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
         let (o, s) = (self.offset, self.slope);
-        // On the piece, b x - a x²/2 = const + (s b') h - (a s²) h²/2 with b' = b - a o.
-        let b = b - a * o;
-        let constant = (b + 0.5 * a * o) * o;
+        // On the whole line x ~ N(m, s² V), and the message sees the residual r.
+        let m = o + s * omega;
+        let r = b - a * m;
         let d = 1.0 + a * s * s * v;
-        let exponent = constant
-            + (2.0 * omega * s * b + v * s * s * b * b - a * s * s * omega * omega) / (2.0 * d)
-            - 0.5 * d.ln();
-        let (mean, sd) = ((omega + v * s * b) / d, (v / d).sqrt());
+        let mean = (omega + v * s * (b - a * o)) / d;
         let gaussian = Channel {
-            log_partition: exponent,
+            log_partition: (m * (b + r) + s * s * v * b * b) / (2.0 * d) - 0.5 * d.ln(),
             output: Moments {
                 mean: o + s * mean,
                 variance: s * s * v / d,
@@ -188,31 +212,32 @@ impl Piece {
                 mean,
                 variance: v / d,
             },
-            score: s * (b - a * s * omega) / d,
+            score: s * r / d,
             curvature: a * s * s / d,
         };
-        let (end, side) = match (self.lower, self.upper) {
-            (f64::NEG_INFINITY, f64::INFINITY) => return gaussian,
-            (lower, f64::INFINITY) => (lower, 1.0),
-            (_, upper) => (upper, -1.0),
-        };
-        // Half line: the Gaussian above, truncated at `end`.
-        let u = side * (mean - end) / sd;
-        let half = half_line(u);
-        let (r, t) = (half.inverse_mills, half.moments);
+        if self.lower == f64::NEG_INFINITY && self.upper == f64::INFINITY {
+            return gaussian;
+        }
+        // The Gaussian above, cut to the piece; its mean is measured from the nearer end.
+        let cut = self.cut(a, b, omega, v);
+        let sd = (v / d).sqrt();
         let input = Moments {
-            mean: end + side * sd * t.mean,
-            variance: sd * sd * t.variance,
+            mean: if cut.above < cut.below {
+                self.lower + sd * cut.above
+            } else {
+                self.upper - sd * cut.below
+            },
+            variance: sd * sd * cut.variance,
         };
         Channel {
-            log_partition: exponent + half.log_mass,
+            log_partition: gaussian.log_partition + cut.log_mass,
             output: Moments {
                 mean: o + s * input.mean,
                 variance: s * s * input.variance,
             },
             input,
-            score: gaussian.score + side * r / (v * d).sqrt(),
-            curvature: gaussian.curvature + r * t.mean / (v * d),
+            score: gaussian.score + cut.mean / (v * d).sqrt(),
+            curvature: gaussian.curvature + cut.deficit / (v * d),
         }
     }
 }
@@ -307,6 +332,166 @@ impl PiecewiseLinear {
         Self::broken_at_zero((0.0, -1.0), (0.0, 1.0), Parity::Even)
     }
 
+    /// `φ(h) = h` above zero, `slope · h` below.
+    ///
+    /// ```
+    /// use onsager_scalar::activation::{Activation, PiecewiseLinear};
+    /// assert_eq!(PiecewiseLinear::leaky_relu(0.1)?.apply(-2.0), -0.2);
+    /// # Ok::<(), onsager_scalar::ScalarError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A slope that is not finite.
+    pub fn leaky_relu(slope: f64) -> Result<Self, ScalarError> {
+        Self::from_ends(&[(0.0, 0.0, slope), (f64::INFINITY, 0.0, 1.0)])
+    }
+
+    /// `φ(h) = max(-1, min(1, h))`.
+    ///
+    /// ```
+    /// use onsager_scalar::activation::{Activation, Parity, PiecewiseLinear};
+    /// let phi = PiecewiseLinear::hard_tanh();
+    /// assert_eq!((phi.apply(-0.5), phi.apply(3.0), phi.parity()), (-0.5, 1.0, Parity::Odd));
+    /// ```
+    #[must_use]
+    pub fn hard_tanh() -> Self {
+        let middle = Piece {
+            lower: -1.0,
+            upper: 1.0,
+            offset: 0.0,
+            slope: 1.0,
+        };
+        let left = Piece {
+            lower: f64::NEG_INFINITY,
+            upper: -1.0,
+            offset: -1.0,
+            slope: 0.0,
+        };
+        let right = Piece {
+            lower: 1.0,
+            upper: f64::INFINITY,
+            offset: 1.0,
+            slope: 0.0,
+        };
+        Self {
+            pieces: vec![left, middle, right],
+            parity: Parity::Odd,
+        }
+    }
+
+    /// The symmetric door: `φ(h) = -1` on `|h| < width`, `+1` outside.
+    ///
+    /// ```
+    /// use onsager_scalar::activation::{Activation, Parity, PiecewiseLinear};
+    /// let door = PiecewiseLinear::door(0.5)?;
+    /// assert_eq!((door.apply(-0.4), door.apply(0.6), door.parity()), (-1.0, 1.0, Parity::Even));
+    /// let error = PiecewiseLinear::door(0.0).unwrap_err();
+    /// assert_eq!(error.to_string(), "width must be finite and positive, got 0");
+    /// # Ok::<(), onsager_scalar::ScalarError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A width that is not finite and positive.
+    pub fn door(width: f64) -> Result<Self, ScalarError> {
+        let value = width;
+        if !(width.is_finite() && width > 0.0) {
+            let quantity = "width";
+            return Err(ScalarError::NotPositive { quantity, value });
+        }
+        Self::from_ends(&[
+            (-width, 1.0, 0.0),
+            (width, -1.0, 0.0),
+            (f64::INFINITY, 1.0, 0.0),
+        ])
+    }
+
+    /// Pieces from left to right, each given as (upper end, offset, slope).
+    fn from_ends(list: &[(f64, f64, f64)]) -> Result<Self, ScalarError> {
+        let mut lower = f64::NEG_INFINITY;
+        Self::new(list.iter().map(|&(upper, offset, slope)| {
+            let piece = Piece {
+                lower,
+                upper,
+                offset,
+                slope,
+            };
+            lower = upper;
+            piece
+        }))
+    }
+
+    /// Any function that is affine on pieces, given from left to right; neighbours that continue
+    /// each other count as one piece.
+    ///
+    /// ```
+    /// use onsager_scalar::activation::{Activation, Piece, PiecewiseLinear};
+    /// let inf = f64::INFINITY;
+    /// let flat = Piece { lower: -inf, upper: 1.0, offset: 0.0, slope: 0.0 };
+    /// let steep = Piece { lower: 1.0, upper: inf, offset: -2.0, slope: 2.0 };
+    /// let threshold = PiecewiseLinear::new([flat, steep])?; // max(0, 2 (h - 1))
+    /// assert_eq!((threshold.apply(2.0), threshold.is_discontinuous()), (2.0, false));
+    /// let error = PiecewiseLinear::new([flat]).unwrap_err();
+    /// assert_eq!(error.to_string(), "piece 0 must end where the next one starts, got 1");
+    /// # Ok::<(), onsager_scalar::ScalarError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Pieces that do not cover the line from `-∞` to `∞` in order, a piece without width, numbers
+    /// that are not finite, a constant function.
+    pub fn new(pieces: impl IntoIterator<Item = Piece>) -> Result<Self, ScalarError> {
+        let mut pieces: Vec<Piece> = pieces.into_iter().collect();
+        let mut end = f64::NEG_INFINITY;
+        for (i, p) in pieces.iter().enumerate() {
+            let last = i + 1 == pieces.len();
+            let next = pieces.get(i + 1).map_or(f64::INFINITY, |next| next.lower);
+            let checks = [
+                (p.lower == end, "start where the one before ends", p.lower),
+                (p.lower < p.upper, "end above its start", p.upper),
+                (
+                    p.upper == next && p.upper.is_infinite() == last,
+                    "end where the next one starts",
+                    p.upper,
+                ),
+                (p.offset.is_finite(), "have a finite offset", p.offset),
+                (p.slope.is_finite(), "have a finite slope", p.slope),
+            ];
+            if let Some(&(_, expected, value)) = checks.iter().find(|(holds, ..)| !holds) {
+                return Err(ScalarError::Piece {
+                    piece: i,
+                    expected,
+                    value,
+                });
+            }
+            end = p.upper;
+        }
+        pieces.dedup_by(|next, p| {
+            let same = p.slope == next.slope && p.offset == next.offset;
+            if same {
+                p.upper = next.upper;
+            }
+            same
+        });
+        if pieces.iter().all(|p| p.slope == 0.0) && pieces.len() < 2 {
+            let (quantity, value) = ("number of values of the activation", pieces.len() as f64);
+            return Err(ScalarError::Range {
+                quantity,
+                allowed: "at least 2",
+                value,
+            });
+        }
+        let mirrored = |sign: f64| {
+            pieces.iter().zip(pieces.iter().rev()).all(|(p, q)| {
+                p.lower == -q.upper && p.offset == sign * q.offset && p.slope == -sign * q.slope
+            })
+        };
+        let parity = match (mirrored(1.0), mirrored(-1.0)) {
+            (true, _) => Parity::Even,
+            (_, true) => Parity::Odd,
+            _ => Parity::None,
+        };
+        Ok(Self { pieces, parity })
+    }
+
     /// Two half lines that meet at zero, each given as (offset, slope).
     fn broken_at_zero(below: (f64, f64), above: (f64, f64), parity: Parity) -> Self {
         let piece = |lower, upper, (offset, slope)| Piece {
@@ -320,6 +505,16 @@ impl PiecewiseLinear {
             piece(0.0, f64::INFINITY, above),
         ];
         Self { pieces, parity }
+    }
+
+    /// The value at an end of a piece that the message suits best, and the field seen from there:
+    /// near such a value the odds of two pieces would be a difference of exponents of order `ax²`.
+    fn origin(&self, a: f64, b: f64) -> (f64, f64) {
+        let ends = self.pieces.iter().zip(&self.pieces[1..]);
+        let values = ends.flat_map(|(p, q)| [p.at(p.upper), q.at(q.lower)]);
+        let seen = values.map(|x| (x, b - a * x));
+        let nearer = |p: (f64, f64), q: (f64, f64)| if q.1.abs() < p.1.abs() { q } else { p };
+        seen.reduce(nearer).unwrap_or((0.0, b))
     }
 
     /// `Σ f(piece, [P, E h, E h²])` over the pieces, `h ~ N(0, r)`.
@@ -339,11 +534,17 @@ impl Activation for PiecewiseLinear {
             .map_or(h, |p| p.at(h))
     }
     fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
-        self.pieces
-            .iter()
-            .map(|p| p.channel(a, b, omega, v))
-            .reduce(Channel::or)
-            .unwrap_or_default()
+        let (origin, field) = self.origin(a, b);
+        let moved = |p: &Piece| {
+            let offset = p.offset - origin;
+            Piece { offset, ..*p }.channel(a, field, omega, v)
+        };
+        let sum = self.pieces.iter().map(moved).reduce(Channel::or);
+        let mut sum = sum.unwrap_or_default();
+        // exp(bx - ax²/2) at the origin itself.
+        sum.log_partition += 0.5 * origin * (b + field);
+        sum.output.mean += origin;
+        sum
     }
     fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
         self.pieces

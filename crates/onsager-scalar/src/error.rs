@@ -44,4 +44,14 @@ pub enum ScalarError {
         /// The value found.
         value: f64,
     },
+    /// The pieces of a function do not cover the line.
+    #[error("piece {piece} must {expected}, got {value}")]
+    Piece {
+        /// Which piece, counted from 0.
+        piece: usize,
+        /// What it must do.
+        expected: &'static str,
+        /// The end, offset or slope found.
+        value: f64,
+    },
 }

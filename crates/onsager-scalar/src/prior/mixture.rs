@@ -10,7 +10,7 @@ use crate::{Moments, ScalarError};
 /// to the message first: a log-partition is of order `a mᵢ²`, and the odds of the parts must not be
 /// a difference of two such numbers.
 ///
-/// - **Accuracy**: 32 ulp of the mean (or of the width of the posterior where that is larger), of
+/// - **Accuracy**: 12 ulp of the mean (or of the width of the posterior where that is larger), of
 ///   the variance per unit of its logarithm, and of `1 + |A|`, for `a` up to 1e8, against a
 ///   table of 700-digit sums.
 ///

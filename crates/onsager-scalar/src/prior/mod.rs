@@ -1,6 +1,7 @@
 //! Laws of independent components, seen through a Gaussian message.
 
 mod mixture;
+mod truncated;
 
 use std::f64::consts::LN_2;
 use std::fmt::Debug;
@@ -12,6 +13,7 @@ use crate::special::{log_add_exp, logistic};
 use crate::{Moments, Precisions, ScalarError};
 
 pub use mixture::Mixture;
+pub use truncated::Truncated;
 
 /// A law `P` on the line, seen through a Gaussian message `exp(-a x²/2 + b x)`.
 ///
@@ -49,7 +51,7 @@ pub trait Prior: Debug + Send + Sync {
     fn second_moment(&self) -> f64;
 
     /// Where the mass of the law sits: locations and widths, from which quadrature panels are
-    /// placed. A point mass has variance 0.
+    /// placed. A point mass has variance 0, and so has an end at which the density jumps or bends.
     fn scales(&self) -> Vec<Scale>;
 
     /// Draws one value.
@@ -98,7 +100,7 @@ pub trait Prior: Debug + Send + Sync {
 pub struct Scale {
     /// Where the part sits.
     pub mean: f64,
-    /// Its variance, 0 for a point mass.
+    /// Its variance, 0 for a point mass or an end of the density.
     pub variance: f64,
 }
 
