@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 use onsager_scalar::{Activation, Channel, Moments, Prior};
 
-use crate::{AmpError, Diagonal, Ports, Posterior, Rule};
+use crate::{AmpError, Componentwise, Diagonal, Fields, Ports, Posterior, Rule};
 
 /// The posterior mean of independent components of one law.
 ///
@@ -29,11 +29,11 @@ impl Rule for Mmse {
         let (n, problems) = message.field.shape();
         let mut moments = vec![Moments::default(); n * problems];
         for (t, out) in moments.chunks_mut(n).enumerate() {
-            let field = &message.field.as_slice()[t * n..(t + 1) * n];
-            self.law
-                .moments_into(message.precision.column(t), field, out);
+            let Fields { precision, field } = message.fields(t);
+            self.law.moments_into(precision, field, out);
         }
-        ports.estimate(0, gather(n, problems, moments.into_iter()));
+        let pairs = moments.into_iter().map(|m| (m.mean, m.variance));
+        ports.estimate(0, gather(n, problems, pairs));
         Ok(())
     }
 
@@ -61,45 +61,56 @@ impl MmseLayer {
         Self { activation }
     }
 
-    /// The channel of component `i` of problem `t`, from the messages to both ports.
-    fn channels<'a>(&'a self, ports: &Ports<'_>) -> impl Fn(usize, usize) -> Channel + 'a {
-        let (below, above) = (ports.message(0), ports.message(1));
-        move |i, t| {
-            let v = 1.0 / below.precision.at(i, t);
-            let omega = below.field[(i, t)] * v;
-            let (a, b) = (above.precision.at(i, t), above.field[(i, t)]);
-            self.activation.channel(a, b, omega, v)
+    /// The channel of component `i`, from the messages to both ports.
+    fn channel(&self, below: &Fields<'_>, above: &Fields<'_>, i: usize) -> Channel {
+        let v = 1.0 / below.precision.at(i);
+        let omega = below.field[i] * v;
+        self.activation
+            .channel(above.precision.at(i), above.field[i], omega, v)
+    }
+}
+
+impl Componentwise for MmseLayer {
+    fn moments(&self, below: Fields<'_>, above: Fields<'_>, out: &mut [[(f64, f64); 2]]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            let c = self.channel(&below, &above, i);
+            *out = [c.input, c.output].map(|m| (m.mean, m.variance));
         }
     }
 }
 
 impl Rule for MmseLayer {
     fn update(&mut self, targets: &[usize], ports: &mut Ports<'_>) -> Result<(), AmpError> {
-        let (n, problems) = (ports.size(0), ports.problems());
-        let channel = self.channels(ports);
-        let all: Vec<Channel> = (0..problems)
-            .flat_map(|t| (0..n).map(move |i| (i, t)))
-            .map(|(i, t)| channel(i, t))
-            .collect();
+        let (below, above) = (ports.message(0), ports.message(1));
+        let (n, problems) = below.field.shape();
+        let mut all = vec![[(0.0, 0.0); 2]; n * problems];
+        for (t, out) in all.chunks_mut(n).enumerate() {
+            self.moments(below.fields(t), above.fields(t), out);
+        }
         for target in targets {
-            let side = |c: &Channel| if *target == 0 { c.input } else { c.output };
-            ports.estimate(*target, gather(n, problems, all.iter().map(side)));
+            let side = all.iter().map(|m| m[*target]);
+            ports.estimate(*target, gather(n, problems, side));
         }
         Ok(())
     }
 
+    fn componentwise(&self) -> Option<&dyn Componentwise> {
+        Some(self)
+    }
+
     /// `Σ ln Z(b, a, ω, V)`.
     fn log_partition(&self, ports: &Ports<'_>) -> Result<Vec<f64>, AmpError> {
-        let channel = self.channels(ports);
+        let (below, above) = (ports.message(0), ports.message(1));
         Ok(sums(ports.size(0), ports.problems(), |i, t| {
-            channel(i, t).log_partition
+            self.channel(&below.fields(t), &above.fields(t), i)
+                .log_partition
         }))
     }
 }
 
 /// Moments in column order, as a block.
-fn gather(n: usize, problems: usize, moments: impl Iterator<Item = Moments>) -> Posterior {
-    let (mean, variance) = moments.map(|m| (m.mean, m.variance)).unzip();
+fn gather(n: usize, problems: usize, moments: impl Iterator<Item = (f64, f64)>) -> Posterior {
+    let (mean, variance) = moments.unzip();
     Posterior {
         mean: DMatrix::from_vec(n, problems, mean),
         variance: Diagonal::Each(DMatrix::from_vec(n, problems, variance)),
