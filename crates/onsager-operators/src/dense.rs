@@ -40,9 +40,7 @@ impl<F: Field> Dense<F> {
                 found: entries.len(),
             });
         }
-        if let Some(at) = entries.iter().position(|a| !a.is_finite()) {
-            return Err(not_finite(shape, at, entries[at].modulus()));
-        }
+        check(shape, &entries)?;
         Ok(Self {
             shape,
             entries,
@@ -61,9 +59,18 @@ impl<F: Field> Dense<F> {
         for i in 0..shape.rows {
             let start = entries.len();
             entries.resize(start + shape.columns, F::zero());
-            fill(i, &mut entries[start..]);
+            let row = &mut entries[start..];
+            fill(i, row);
+            // While the row is in the cache.
+            if !row.iter().fold(true, |all, a| all & a.is_finite()) {
+                check(shape, &entries)?;
+            }
         }
-        Self::new(shape, entries)
+        Ok(Self {
+            shape,
+            entries,
+            run: Run::default(),
+        })
     }
 
     /// The same matrix, copied from column-major storage.
@@ -166,9 +173,16 @@ impl DenseF32 {
         for i in 0..shape.rows {
             row.fill(0.0);
             fill(i, &mut row);
+            if let Some(j) = kernels::not_finite::<f32>(&row) {
+                return Err(not_finite(shape, i * shape.columns + j, row[j]));
+            }
             entries.extend(row.iter().map(|&a| f32::nearest(a)));
         }
-        Self::new(shape, entries)
+        Ok(Self {
+            shape,
+            entries,
+            run: Run::default(),
+        })
     }
 
     /// All entries, row by row.
@@ -213,6 +227,14 @@ impl DenseF32 {
     /// As [`Dense::total`].
     pub fn total(&self) -> f64 {
         self.run.total(&self.entries)
+    }
+}
+
+/// Refuses the first entry that is not finite.
+fn check<F: Field>(shape: Shape, entries: &[F]) -> Result<(), OperatorError> {
+    match entries.iter().position(|a| !a.is_finite()) {
+        Some(at) => Err(not_finite(shape, at, entries[at].modulus())),
+        None => Ok(()),
     }
 }
 

@@ -291,21 +291,24 @@ fn write_row<S: Stored>(
     i: usize,
     row: &[f64],
 ) -> Result<(), OperatorError> {
-    for (j, &value) in row.iter().enumerate() {
-        let a = S::nearest(value);
-        if !a.to_f64().is_finite() {
-            let quantity = "symmetric matrix";
-            return Err(OperatorError::NotFinite {
-                quantity,
-                row: i,
-                column: j,
-                value,
-            });
-        }
-        band[place(first, height, i, j)] = a;
-        if j >= first {
-            band[place(first, height, j, i)] = a;
-        }
+    if let Some(column) = kernels::not_finite::<S>(row) {
+        return Err(OperatorError::NotFinite {
+            quantity: "symmetric matrix",
+            row: i,
+            column,
+            value: row[column],
+        });
+    }
+    let (left, own) = row.split_at(first);
+    for (c, values) in left.as_chunks::<8>().0.iter().enumerate() {
+        let at = place(first, height, i, 8 * c);
+        let stored = &mut band[at..at + 8];
+        let pairs = stored.iter_mut().zip(values);
+        pairs.for_each(|(a, x)| *a = S::nearest(*x));
+    }
+    for (j, &value) in (first..).zip(own) {
+        band[place(first, height, i, j)] = S::nearest(value);
+        band[place(first, height, j, i)] = S::nearest(value);
     }
     Ok(())
 }

@@ -142,6 +142,17 @@ impl Stored for f32 {
     }
 }
 
+/// Where the first entry stands that is not finite in the stored precision. Looks at all of them
+/// without a branch, which the compiler vectorises.
+pub(crate) fn not_finite<S: Stored>(entries: &[f64]) -> Option<usize> {
+    let is_finite = |x: &f64| S::nearest(*x).to_f64().is_finite();
+    let all = entries.iter().fold(true, |all, x| all & is_finite(x));
+    if all {
+        return None;
+    }
+    entries.iter().position(|x| !is_finite(x))
+}
+
 /// The loops of one stored type at each level. Unreachable from outside, which closes [`Stored`].
 pub trait Loops: Sized {
     fn total(at: Kernels, a: &[Self]) -> f64;
@@ -231,9 +242,9 @@ pub(crate) fn reserve<T>(shape: Shape) -> Result<Vec<T>, OperatorError> {
     Ok(entries)
 }
 
-/// Below this size the translation buffers of the processor cover small pages well enough.
+/// Two huge pages: below, rounding to whole pages would take a part that counts.
 #[cfg(target_os = "linux")]
-const HUGE_PAGES_FROM: usize = 64 << 20;
+const HUGE_PAGES_FROM: usize = 4 << 20;
 
 /// Asks for huge pages behind a large allocation: 5 to 25 % more bandwidth on large matrices.
 #[cfg(target_os = "linux")]
