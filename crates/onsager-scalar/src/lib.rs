@@ -11,10 +11,12 @@
 //! Matrices and trees are deliberately absent.
 
 pub mod activation;
+mod columns;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
 pub mod iterate;
+mod lanes;
 mod message;
 pub mod prior;
 pub mod quadrature;
@@ -22,6 +24,7 @@ pub mod roots;
 pub mod special;
 
 pub use activation::{Activation, Channel};
+pub use columns::Channels;
 pub use error::ScalarError;
 pub use message::{Moments, Precisions};
 pub use prior::Prior;

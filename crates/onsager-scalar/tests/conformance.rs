@@ -3,7 +3,7 @@
 use onsager_scalar::activation::{Parity, Piece, PiecewiseLinear};
 use onsager_scalar::conformance::{Failure, Report, check_activation, check_law};
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher, Scale};
-use onsager_scalar::{Activation, Channel, Moments, Precisions, Prior};
+use onsager_scalar::{Activation, Channel, Channels, Moments, Precisions, Prior};
 use rand::Rng;
 
 /// Every law of the crate, at generic parameters.
@@ -306,6 +306,7 @@ enum Bend {
     Drift,
     Hole,
     Cliff,
+    Column,
 }
 
 /// An activation with one fault.
@@ -364,6 +365,26 @@ impl Activation for Bent {
             _ => {}
         }
         c
+    }
+    fn channels_into(
+        &self,
+        a: Precisions<'_>,
+        b: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Channels,
+    ) {
+        // Wrong from the second lane of eight on.
+        let column = |i: usize| {
+            if self.bend == Bend::Column {
+                i / 8 * 8
+            } else {
+                i
+            }
+        };
+        out.fill(b.len(), |i| {
+            self.channel(a.at(column(i)), b[i], omega[i], v.at(i))
+        });
     }
     fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
         match self.bend {
@@ -507,6 +528,7 @@ fn each_identity_of_an_activation_refuses_what_breaks_it() {
         (relu(), Bend::Discrete, &["discreteness"]),
         (sign(), Bend::Continuous, &["jumps"]),
         (relu(), Bend::Pieces, &["pieces cover the line in order"]),
+        (relu(), Bend::Column, &["channels_into = channel"]),
         (relu(), Bend::Drift, &["E score = 0"]),
         (relu(), Bend::Zero, &["a → 0: Z = 1, moments of the layer"]),
     ] {

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Failure, Report, SEED, TOLERANCE, bisected, derivative, normal, ratios, stream};
 use crate::activation::{Activation, Channel, Parity};
 use crate::quadrature::{Estimate, Panels, QuadratureError};
+use crate::{Channels, Moments, Precisions};
 
 /// Runs every identity of an activation, at signal-to-noise ratios `a E φ²` from 1e-6 to 1e8 and
 /// fields whose variance lies from 1e-3 to 1e2.
@@ -14,6 +15,7 @@ use crate::quadrature::{Estimate, Panels, QuadratureError};
 /// | values are finite, variances positive | |
 /// | moments of `x` from `ln Z` | differences in `b` and `a`, extrapolated |
 /// | score, curvature | differences in `ω`; the heat equation `∂ ln Z/∂V = (g² + ∂g/∂ω)/2`; the moments of `h` |
+/// | columns of channels | one point at a time |
 /// | the whole channel | integration over `h` of `φ` itself |
 /// | likelihood | its definition; normalisation and Nishimori averages over the data |
 /// | Gaussian averages | integration of `φ` |
@@ -81,6 +83,7 @@ pub fn check_activation_with(phi: &dyn Activation, seed: u64) -> Result<Report, 
             }
         }
     }
+    check.columns(&mut report, &mut rng);
     report.verdict()
 }
 
@@ -230,6 +233,61 @@ impl Check<'_> {
             variance,
             relative * c.input.variance + hr * (hs + hr),
         );
+    }
+
+    /// Columns against single points.
+    fn columns(&self, report: &mut Report, rng: &mut ChaCha8Rng) {
+        let phi = self.phi;
+        // Lengths around those at which vectorised code changes its path.
+        for n in [0, 1, 3, 8, 21] {
+            let positive = |rng: &mut ChaCha8Rng| -> Vec<f64> {
+                (0..n).map(|_| (3.0 * normal(rng)).exp()).collect()
+            };
+            let (a, v) = (positive(rng), positive(rng));
+            let omega: Vec<f64> = (0..n).map(|_| 2.0 * normal(rng)).collect();
+            let b: Vec<f64> = (0..n)
+                .map(|i| {
+                    let h = omega[i] + v[i].sqrt() * normal(rng);
+                    a[i] * phi.apply(h) + a[i].sqrt() * normal(rng)
+                })
+                .collect();
+            let shared = |x: &[f64]| Precisions::Shared(x.first().copied().unwrap_or(1.0));
+            for (a, v) in [
+                (Precisions::Each(&a), Precisions::Each(&v)),
+                (shared(&a), Precisions::Each(&v)),
+                (Precisions::Each(&a), shared(&v)),
+                (shared(&a), shared(&v)),
+            ] {
+                let mut out = Channels::default();
+                phi.channels_into(a, &b, &omega, v, &mut out);
+                let name = "channels_into = channel";
+                report.holds(name, || format!("length {n}"), out.len() == n);
+                for i in 0..n.min(out.len()) {
+                    let (found, a, v) = (out.at(i), a.at(i), v.at(i));
+                    let c = phi.channel(a, b[i], omega[i], v);
+                    let at = || {
+                        let (y, omega) = (b[i] / a, omega[i]);
+                        format!("element {i} of {n}, {}", Point { a, y, omega, v }.text())
+                    };
+                    let sharpness = c.curvature.abs() + c.score * c.score + 1e-6 / v;
+                    let mut same = |x: f64, y: f64, size: f64| {
+                        report.compare(name, at, [x, y], TOLERANCE * size);
+                    };
+                    let size = |m: Moments| m.mean.abs() + m.variance.sqrt();
+                    same(
+                        found.log_partition,
+                        c.log_partition,
+                        1.0 + c.log_partition.abs(),
+                    );
+                    same(found.output.mean, c.output.mean, size(c.output));
+                    same(found.output.variance, c.output.variance, c.output.variance);
+                    same(found.input.mean, c.input.mean, size(c.input));
+                    same(found.input.variance, c.input.variance, c.input.variance);
+                    same(found.score, c.score, sharpness.sqrt());
+                    same(found.curvature, c.curvature, sharpness);
+                }
+            }
+        }
     }
 
     fn derivatives(&self, report: &mut Report, point: Point, c: Channel) {
