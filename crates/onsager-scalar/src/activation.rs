@@ -3,8 +3,9 @@
 use std::f64::consts::PI;
 use std::fmt::Debug;
 
-use crate::Moments;
-use crate::special::{half_line, log_add_exp, log_ndtr, ndtr};
+use crate::columns::{Channels, Column, HalfLines, Line, channels};
+use crate::special::{HalfLine, half_line, log_add_exp, log_ndtr, ndtr};
+use crate::{Moments, Precisions};
 
 /// Posterior of one component of a layer, `h ~ N(ω, V)`, `x = φ(h)`, tilted by `exp(bx - ax²/2)`.
 ///
@@ -63,6 +64,23 @@ pub trait Activation: Debug + Send + Sync {
 
     /// The posterior of `x` and `h` at one point.
     fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel;
+
+    /// The posteriors of a whole column, `h_i ~ N(ω_i, V_i)`; equal to [`channel`](Self::channel)
+    /// component by component, up to the rounding of what cancels there: a few ulp of the largest
+    /// term.
+    ///
+    /// # Panics
+    /// Slices of different lengths.
+    fn channels_into(
+        &self,
+        a: Precisions<'_>,
+        b: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Channels,
+    ) {
+        out.fill(b.len(), |i| self.channel(a.at(i), b[i], omega[i], v.at(i)));
+    }
 
     /// Log-likelihood `ln ∫ N(h; ω, V) exp(-a (y - φ(h))²/2) dh` of an observation `y = b/a` of
     /// precision `a`, in nats and without the Gaussian's own norm.
@@ -167,59 +185,95 @@ impl Piece {
         }
     }
 
-    /// The channel restricted to this piece.
-    fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
+    /// The channel of the affine function on the whole line.
+    #[inline(always)]
+    pub(crate) fn whole(&self, a: f64, b: f64, omega: f64, v: f64) -> Whole {
         let (o, s) = (self.offset, self.slope);
-        // On the piece, b x - a x²/2 = const + (s b') h - (a s²) h²/2 with b' = b - a o.
+        // b x - a x²/2 = const + (s b') h - (a s²) h²/2 with b' = b - a o.
         let b = b - a * o;
         let constant = (b + 0.5 * a * o) * o;
         let d = 1.0 + a * s * s * v;
-        let exponent = constant
-            + (2.0 * omega * s * b + v * s * s * b * b - a * s * s * omega * omega) / (2.0 * d)
-            - 0.5 * d.ln();
-        let (mean, sd) = ((omega + v * s * b) / d, (v / d).sqrt());
-        let gaussian = Channel {
-            log_partition: exponent,
+        let (mean, variance) = ((omega + v * s * b) / d, v / d);
+        Whole {
+            d,
+            exponent: constant
+                + (2.0 * omega * s * b + v * s * s * b * b - a * s * s * omega * omega) / (2.0 * d),
             output: Moments {
                 mean: o + s * mean,
-                variance: s * s * v / d,
+                variance: s * s * variance,
             },
-            input: Moments {
-                mean,
-                variance: v / d,
-            },
+            input: Moments { mean, variance },
             score: s * (b - a * s * omega) / d,
             curvature: a * s * s / d,
-        };
+        }
+    }
+
+    /// The channel restricted to this piece.
+    fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
+        let whole = self.whole(a, b, omega, v);
+        let exponent = whole.exponent - 0.5 * whole.d.ln();
         let (end, side) = match (self.lower, self.upper) {
-            (f64::NEG_INFINITY, f64::INFINITY) => return gaussian,
+            (f64::NEG_INFINITY, f64::INFINITY) => return whole.channel(exponent),
             (lower, f64::INFINITY) => (lower, 1.0),
             (_, upper) => (upper, -1.0),
         };
-        // Half line: the Gaussian above, truncated at `end`.
-        let u = side * (mean - end) / sd;
-        let half = half_line(u);
-        let (r, t) = (half.inverse_mills, half.moments);
-        let input = Moments {
-            mean: end + side * sd * t.mean,
-            variance: sd * sd * t.variance,
-        };
+        let sd = whole.input.variance.sqrt();
+        let half = half_line(side * (whole.input.mean - end) / sd);
         Channel {
             log_partition: exponent + half.log_mass,
+            ..whole.cut(self, end, side * sd, half)
+        }
+    }
+}
+
+/// The Gaussian posterior of `h` behind an affine function, `Z = exp(exponent)/√d`.
+pub(crate) struct Whole {
+    pub(crate) d: f64,
+    pub(crate) exponent: f64,
+    pub(crate) output: Moments,
+    pub(crate) input: Moments,
+    score: f64,
+    curvature: f64,
+}
+
+impl Whole {
+    #[inline(always)]
+    pub(crate) fn channel(&self, log_partition: f64) -> Channel {
+        Channel {
+            log_partition,
+            output: self.output,
+            input: self.input,
+            score: self.score,
+            curvature: self.curvature,
+        }
+    }
+
+    /// What is left on one side of `end`; `step` is the standard deviation of `h` towards it, and
+    /// `half` belongs to the distance in units of `step`. The log-partition is that of `half`.
+    #[inline(always)]
+    pub(crate) fn cut(&self, piece: &Piece, end: f64, step: f64, half: HalfLine) -> Channel {
+        let (r, t, s) = (half.inverse_mills, half.moments, piece.slope);
+        let input = Moments {
+            mean: end + step * t.mean,
+            variance: step * step * t.variance,
+        };
+        // In units of ω: sd/V = 1/√(V d).
+        let scale = 1.0 / (step * self.d);
+        Channel {
+            log_partition: half.log_mass,
             output: Moments {
-                mean: o + s * input.mean,
+                mean: piece.offset + s * input.mean,
                 variance: s * s * input.variance,
             },
             input,
-            score: gaussian.score + side * r / (v * d).sqrt(),
-            curvature: gaussian.curvature + r * t.mean / (v * d),
+            score: self.score + r * scale,
+            curvature: self.curvature + r * t.mean * (scale * scale),
         }
     }
 }
 
 impl Channel {
-    /// The mixture of two exclusive cases: a sum of non-negative terms, nothing cancels in the
-    /// variances.
+    /// The mixture of two exclusive cases.
     fn or(self, other: Self) -> Self {
         // Both weights, and the sum, from the one exponential that cannot overflow.
         let (high, low) = (
@@ -237,17 +291,29 @@ impl Channel {
         } else {
             (large, small)
         };
-        let mix = |x: Moments, y: Moments| Moments {
-            mean: w * x.mean + w1 * y.mean,
-            variance: w * x.variance + w1 * y.variance + w * w1 * (x.mean - y.mean).powi(2),
-        };
         Self {
             log_partition: high + e.ln_1p(),
+            ..self.mixed(w, &other, w1)
+        }
+    }
+
+    /// The mixture with weights `w + w1 = 1`, but for its log-partition: sums of non-negative
+    /// terms, nothing cancels in the variances.
+    #[inline(always)]
+    pub(crate) fn mixed(&self, w: f64, other: &Self, w1: f64) -> Self {
+        let mix = |x: Moments, y: Moments| Moments {
+            mean: w * x.mean + w1 * y.mean,
+            variance: w * x.variance
+                + w1 * y.variance
+                + w * w1 * (x.mean - y.mean) * (x.mean - y.mean),
+        };
+        Self {
+            log_partition: 0.0,
             output: mix(self.output, other.output),
             input: mix(self.input, other.input),
             score: w * self.score + w1 * other.score,
             curvature: w * self.curvature + w1 * other.curvature
-                - w * w1 * (self.score - other.score).powi(2),
+                - w * w1 * (self.score - other.score) * (self.score - other.score),
         }
     }
 }
@@ -344,6 +410,21 @@ impl Activation for PiecewiseLinear {
             .map(|p| p.channel(a, b, omega, v))
             .reduce(Channel::or)
             .unwrap_or_default()
+    }
+    fn channels_into(
+        &self,
+        a: Precisions<'_>,
+        b: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Channels,
+    ) {
+        let column = Column { a, b, omega, v };
+        match *self.pieces {
+            [piece] => channels(Line(piece), column, out),
+            [below, above] => channels(HalfLines { below, above }, column, out),
+            _ => out.fill(b.len(), |i| self.channel(a.at(i), b[i], omega[i], v.at(i))),
+        }
     }
     fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
         self.pieces

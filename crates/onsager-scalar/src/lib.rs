@@ -10,8 +10,10 @@
 //! Matrices and trees are deliberately absent.
 
 pub mod activation;
+mod columns;
 mod error;
 pub mod iterate;
+mod lanes;
 mod message;
 pub mod prior;
 pub mod quadrature;
@@ -19,6 +21,7 @@ pub mod roots;
 pub mod special;
 
 pub use activation::{Activation, Channel};
+pub use columns::Channels;
 pub use error::ScalarError;
 pub use message::{Moments, Precisions};
 pub use prior::Prior;

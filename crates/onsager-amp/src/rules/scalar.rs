@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nalgebra::DMatrix;
-use onsager_scalar::{Activation, Channel, Moments, Prior};
+use onsager_scalar::{Activation, Channels, Moments, Precisions, Prior};
 
 use crate::{AmpError, Diagonal, Ports, Posterior, Rule};
 
@@ -61,39 +61,58 @@ impl MmseLayer {
         Self { activation }
     }
 
-    /// The channel of component `i` of problem `t`, from the messages to both ports.
-    fn channels<'a>(&'a self, ports: &Ports<'_>) -> impl Fn(usize, usize) -> Channel + 'a {
+    /// The channels of problem `t`, from the messages to both ports.
+    fn channels(&self, ports: &Ports<'_>, t: usize, out: &mut Channels) {
         let (below, above) = (ports.message(0), ports.message(1));
-        move |i, t| {
-            let v = 1.0 / below.precision.at(i, t);
-            let omega = below.field[(i, t)] * v;
-            let (a, b) = (above.precision.at(i, t), above.field[(i, t)]);
-            self.activation.channel(a, b, omega, v)
-        }
+        let n = ports.size(0);
+        let variance = match below.precision.column(t) {
+            Precisions::Shared(a) => Diagonal::Shared(vec![1.0 / a]),
+            Precisions::Each(a) => Diagonal::Each(DMatrix::from_fn(n, 1, |i, _| 1.0 / a[i])),
+        };
+        let fields = below.field.column(t);
+        let omega: Vec<f64> = fields
+            .iter()
+            .enumerate()
+            .map(|(i, b)| b * variance.at(i, 0))
+            .collect();
+        let field = &above.field.as_slice()[t * n..(t + 1) * n];
+        let (a, v) = (above.precision.column(t), variance.column(0));
+        self.activation.channels_into(a, field, &omega, v, out);
     }
 }
 
 impl Rule for MmseLayer {
     fn update(&mut self, targets: &[usize], ports: &mut Ports<'_>) -> Result<(), AmpError> {
         let (n, problems) = (ports.size(0), ports.problems());
-        let channel = self.channels(ports);
-        let all: Vec<Channel> = (0..problems)
-            .flat_map(|t| (0..n).map(move |i| (i, t)))
-            .map(|(i, t)| channel(i, t))
-            .collect();
-        for target in targets {
-            let side = |c: &Channel| if *target == 0 { c.input } else { c.output };
-            ports.estimate(*target, gather(n, problems, all.iter().map(side)));
+        let block = || DMatrix::zeros(n, problems);
+        let mut sides = vec![(block(), block()); targets.len()];
+        let mut channels = Channels::default();
+        for t in 0..problems {
+            self.channels(ports, t, &mut channels);
+            for (target, (mean, variance)) in targets.iter().zip(&mut sides) {
+                let [m, v] = match target {
+                    0 => [&channels.input_mean, &channels.input_variance],
+                    _ => [&channels.output_mean, &channels.output_variance],
+                };
+                mean.column_mut(t).copy_from_slice(m);
+                variance.column_mut(t).copy_from_slice(v);
+            }
+        }
+        for (target, (mean, variance)) in targets.iter().zip(sides) {
+            let variance = Diagonal::Each(variance);
+            ports.estimate(*target, Posterior { mean, variance });
         }
         Ok(())
     }
 
     /// `Σ ln Z(b, a, ω, V)`.
     fn log_partition(&self, ports: &Ports<'_>) -> Result<Vec<f64>, AmpError> {
-        let channel = self.channels(ports);
-        Ok(sums(ports.size(0), ports.problems(), |i, t| {
-            channel(i, t).log_partition
-        }))
+        let mut channels = Channels::default();
+        let sums = (0..ports.problems()).map(|t| {
+            self.channels(ports, t, &mut channels);
+            channels.log_partition.iter().sum()
+        });
+        Ok(sums.collect())
     }
 }
 

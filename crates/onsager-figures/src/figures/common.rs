@@ -10,7 +10,7 @@ use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{Gaussian, Rademacher};
 use onsager_scalar::{Activation, Prior};
 
-use crate::agreement::{Claim, MeanSeries, Means, Sample, Success};
+use crate::agreement::{Agreement, Claim, MeanSeries, Means, Sample, Success};
 use crate::drawing::{Line, Plot, Points, Rule};
 use crate::{Context, FigureError, Job, Row, Table};
 
@@ -360,6 +360,14 @@ impl AtRest {
             vanished: Success::new("the estimate vanishes above the threshold and not below"),
         }
     }
+
+    pub(crate) fn agreements(self) -> [Agreement; 3] {
+        [
+            Agreement::Means(self.means),
+            Agreement::Success(self.rested),
+            Agreement::Success(self.vanished),
+        ]
+    }
 }
 
 /// Three digits behind the point at most.
@@ -433,6 +441,34 @@ fn accidents(tree: &Tree, instance: &Instance, outcome: &Outcome) -> Result<[f64
         None => 0.0,
     };
     Ok([norm - tree.signal().second_moment, along])
+}
+
+/// The places where a difference of eighth order around `x` looks, see [`slope`].
+pub(crate) fn stencil(x: f64, step: f64) -> [f64; 8] {
+    [1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 4.0, -4.0].map(|k| x + k * step)
+}
+
+/// The derivative from the values at a [`stencil`].
+pub(crate) fn slope(values: &[f64], step: f64) -> f64 {
+    const WEIGHTS: [f64; 4] = [4.0 / 5.0, -1.0 / 5.0, 4.0 / 105.0, -1.0 / 280.0];
+    let pairs = values.chunks_exact(2).zip(WEIGHTS);
+    let sum: f64 = pairs
+        .map(|(pair, weight)| weight * (pair[0] - pair[1]))
+        .sum();
+    sum / step
+}
+
+/// The derivative of `f` by a difference of eighth order.
+pub(crate) fn derivative(
+    f: impl Fn(f64) -> Result<f64, FigureError>,
+    x: f64,
+    step: f64,
+) -> Result<f64, FigureError> {
+    let values: Vec<f64> = stencil(x, step)
+        .into_iter()
+        .map(f)
+        .collect::<Result<_, _>>()?;
+    Ok(slope(&values, step))
 }
 
 /// `count` values from `low` to `high` in equal ratios.

@@ -103,15 +103,11 @@ impl Figure for SpikedMmse {
                     .control(value(&shifted));
             }
         }
-        let AtRest {
+        let [means, rested, vanished] = at_rest.agreements();
+        vec![
             means,
             rested,
             vanished,
-        } = at_rest;
-        vec![
-            Agreement::Means(means),
-            Agreement::Success(rested),
-            Agreement::Success(vanished),
             Agreement::Identity(ends),
             Agreement::Identity(duality),
         ]
