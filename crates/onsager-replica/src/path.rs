@@ -245,6 +245,8 @@ pub(crate) fn fold(
     let (mut lo, mut hi) = ((0.0, a.slope), (1.0, b.slope));
     let mut best = None;
     let mut last_side = 0;
+    // Slopes are small all along a shallow fold; the height errs by slope²/curvature.
+    let level = 1e-7 * a.slope.abs().max(b.slope.abs()).min(1.0);
     for _ in 0..40 {
         // Regula falsi with the Illinois halving of the end that stays.
         let s = (lo.0 * hi.1 - hi.0 * lo.1) / (hi.1 - lo.1);
@@ -252,7 +254,7 @@ pub(crate) fn fold(
             return Ok(best);
         };
         let slope = p.slope;
-        let done = slope.abs() < 1e-7 || hi.0 - lo.0 < 1e-9;
+        let done = slope.abs() < level || hi.0 - lo.0 < 1e-9;
         best = Some(p);
         if done {
             break;
