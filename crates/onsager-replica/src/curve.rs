@@ -7,7 +7,7 @@ use crate::chain::{LN_SNR_MAX, StateEvolution, Stretch};
 use crate::factor::{FactorAverage, KNOWN};
 use crate::fixed_point::Frozen;
 use crate::path::{
-    Constraint, Point, ZeroSet, between, correct, distance, fold, follow, hides_folds, on_chord,
+    Constraint, Point, ZeroSet, between, correct, distance, fold, follow, may_hide_folds, on_chord,
     told_from_rounding,
 };
 
@@ -441,7 +441,7 @@ impl Stretch<'_> {
                     folds.push(at + 1);
                     at += 1;
                 }
-            } else if hides_folds(a, b)
+            } else if may_hide_folds(a, b)
                 && a.slope.abs().max(b.slope.abs()) * distance(&a.u, &b.u) > FLAT
                 && let Some(middle) = on_chord(self, a, b, 0.5)?
             {

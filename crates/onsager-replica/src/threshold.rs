@@ -170,9 +170,8 @@ impl StateEvolution {
         events.sort_by(f64::total_cmp);
         let mut crossings = Vec::new();
         for pair in events.windows(2) {
-            if pair[1] > pair[0] * (1.0 + ONE) {
-                let inset = apart(pair[0], &pair[1..]);
-                let (low, high) = (pair[0] * (1.0 + inset), pair[1] * (1.0 - inset));
+            let (low, high) = (pair[0] * (1.0 + ONE), pair[1] * (1.0 - ONE));
+            if low < high {
                 self.crossings(curve, low, high, &mut crossings)?;
             }
         }
@@ -273,7 +272,7 @@ impl StateEvolution {
                     Threshold {
                         kind,
                         value,
-                        uncertainty: value * (errors + 1e-9),
+                        uncertainty: value * (errors + 1e-10),
                         easier: Side::Below,
                         mmse_from: if is_minimum { here } else { there },
                         mmse_to: if is_minimum { there } else { here },
