@@ -1,6 +1,6 @@
 use crate::figures::{
     denoising, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
-    spiked_steps,
+    spiked_steps, spiked_wishart,
 };
 use crate::{Figure, FigureError};
 
@@ -11,6 +11,7 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_escape::SpikedEscape,
     &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
+    &spiked_wishart::SpikedWishart,
     &denoising::DenoisingFigure,
     &spiked_fashion::SpikedFashion,
 ];

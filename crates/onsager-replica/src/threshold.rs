@@ -363,6 +363,10 @@ impl StateEvolution {
         // d(difference of informations)/d ln noise, for the error of the root.
         let slope = (self.slope_of_potential(l, value) - self.slope_of_potential(r, value)).abs();
         let noise = 1e-12 * (1.0 + l.potential.abs());
+        if noise >= slope * (high / low).ln() {
+            // Points that meet at an end of the interval, equal as far as potentials can tell.
+            return Ok(());
+        }
         found.push(Threshold {
             kind: ThresholdKind::InformationTheoretic,
             value,

@@ -267,11 +267,11 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
     let bad_syntax = file("bad-syntax.toml", "[signal]\nprior = \"gaussian\n");
     let later = file(
         "later.toml",
-        "[signal]\nprior = \"laplace\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
+        "field = \"complex\"\n[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
     );
-    let wishart = file(
-        "wishart.toml",
-        "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"spiked-wishart\"\nnoise = 1\naspect = 1\n",
+    let glm = file(
+        "glm.toml",
+        "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"glm\"\nsensing = { ensemble = \"gaussian\", aspect = 1 }\n",
     );
     let p = "predict";
     let s = ["simulate", "spiked-sign", "--size"];
@@ -303,11 +303,8 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             "bad-number.toml:6: observation.noise must be finite and positive, got -1",
         ),
         (&[p, &bad_syntax], "bad-syntax.toml:2: "),
-        (&[p, &later], "prior \"laplace\" is not supported yet"),
-        (
-            &[p, &wishart],
-            "observation \"spiked-wishart\" is not supported yet",
-        ),
+        (&[p, &later], "field \"complex\" is not supported yet"),
+        (&[p, &glm], "observation \"glm\" is not supported yet"),
         (
             &[p, "spiked-sign", "--set", "observation.nose=1"],
             "--set observation.nose=1: unknown key \"observation.nose\", allowed: kind, on, noise",
