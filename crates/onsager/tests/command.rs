@@ -285,8 +285,8 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
         ),
         (&["spectrum"], "\"spectrum\" is not supported yet"),
         (
-            &["infer", "x.toml", "--data", "y=y.npy"],
-            "\"infer\" is not supported yet",
+            &["infer", "spiked-sign", "--data", "y=y.npy", "--out", "o"],
+            "infer with algorithm \"amp\" is not supported yet",
         ),
         (&["draw"], "\"draw\" is not supported yet"),
         (&["completions"], "\"completions\" is not supported yet"),
