@@ -235,6 +235,19 @@ impl Composed {
         next.settled()
     }
 
+    /// Number of laws on the way to this one, the start and this one included; neighbouring affine
+    /// steps are one, and an identity is none.
+    ///
+    /// ```
+    /// let law = onsager_ensembles::Composed::point(1.0)?.wishart(2.0)?.affine(0.2, 0.8)?;
+    /// assert_eq!(law.laws(), 3);
+    /// # Ok::<(), onsager_ensembles::EnsembleError>(())
+    /// ```
+    #[must_use]
+    pub fn laws(&self) -> usize {
+        1 + self.steps.len() + usize::from(self.tail != (0.0, 1.0))
+    }
+
     /// The last affine step made a step like the others.
     fn untailed(mut self) -> Self {
         let (shift, scale) = self.tail;
