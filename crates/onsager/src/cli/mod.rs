@@ -7,6 +7,7 @@ mod models;
 mod output;
 mod predict;
 mod simulate;
+mod spectrum;
 mod thresholds;
 mod trajectory;
 
@@ -35,6 +36,8 @@ enum Command {
     Predict(predict::Arguments),
     /// Locates the phase transitions along one parameter.
     Thresholds(thresholds::Arguments),
+    /// Edges, outlier and overlap of spectral methods, and their density.
+    Spectrum(spectrum::Arguments),
     /// Draws instances and runs an algorithm on them.
     Simulate(simulate::Arguments),
     /// Lists the models that ship with the program, or prints one.
@@ -44,14 +47,7 @@ enum Command {
 }
 
 /// Commands of the grammar that are still to come.
-const LATER: [&str; 6] = [
-    "spectrum",
-    "phase-diagram",
-    "infer",
-    "draw",
-    "completions",
-    "man",
-];
+const LATER: [&str; 5] = ["phase-diagram", "infer", "draw", "completions", "man"];
 
 /// Parses the arguments, runs the command, reports a failure in one line.
 pub(crate) fn run() -> ExitCode {
@@ -73,7 +69,7 @@ fn dispatch() -> Result<(), Failure> {
                     output::print(&error.to_string())
                 }
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure::Input(
-                    "a command is missing, allowed: predict, thresholds, simulate, models".into(),
+                    "a command is missing, allowed: predict, thresholds, spectrum, simulate, models".into(),
                 )),
                 _ => Err(Failure::Input(one_line(&error.to_string()))),
             };
@@ -83,6 +79,7 @@ fn dispatch() -> Result<(), Failure> {
     match arguments.command {
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Thresholds(arguments) => thresholds::run(&arguments),
+        Command::Spectrum(arguments) => spectrum::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Other(words) => {
@@ -91,7 +88,7 @@ fn dispatch() -> Result<(), Failure> {
                 format!("command \"{word}\" is not supported yet")
             } else {
                 format!(
-                    "unknown command \"{word}\", allowed: predict, thresholds, simulate, models"
+                    "unknown command \"{word}\", allowed: predict, thresholds, spectrum, simulate, models"
                 )
             }))
         }
