@@ -131,16 +131,10 @@ impl Model {
         };
         let mut chain = Chain::new(signal.prior.build()?).names(signal.variables());
         for layer in &signal.layers {
-            for (what, zero) in [
-                ("bias", layer.bias.is_zero()),
-                ("noise_before", layer.noise_before == 0.0),
-                ("noise", layer.noise == 0.0),
-            ] {
-                if !zero {
-                    return Err(ModelError::not_supported("layer with", what));
-                }
+            if !layer.bias.is_zero() {
+                return Err(ModelError::not_supported("layer with", "bias"));
             }
-            chain = chain.layer(layer.weights.gaussian_aspect()?, layer.activation.build()?);
+            chain = chain.layer(layer.weights.gaussian_aspect()?, layer.function()?);
         }
         match self.observations.as_slice() {
             [one] => match one.kind {

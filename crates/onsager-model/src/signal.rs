@@ -1,5 +1,8 @@
 //! The chain from a latent to the signal.
 
+use std::sync::Arc;
+
+use onsager_scalar::activation::Noisy;
 use serde::Serialize;
 
 use crate::ModelError;
@@ -195,6 +198,18 @@ impl Layer {
             noise_before: 0.0,
             noise: 0.0,
         }
+    }
+
+    /// The activation between its noises.
+    ///
+    /// # Errors
+    /// As for [`Activation::build`]; noises that are not finite or negative.
+    pub fn function(&self) -> Result<Arc<dyn onsager_scalar::Activation>, ModelError> {
+        let phi = self.activation.build()?;
+        if self.noise_before == 0.0 && self.noise == 0.0 {
+            return Ok(phi);
+        }
+        Ok(Arc::new(Noisy::new(phi, self.noise_before, self.noise)?))
     }
 
     fn read(reader: &Reader<'_>) -> Result<Self, ModelError> {

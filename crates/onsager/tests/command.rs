@@ -267,7 +267,7 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
     let bad_syntax = file("bad-syntax.toml", "[signal]\nprior = \"gaussian\n");
     let later = file(
         "later.toml",
-        "[signal]\nprior = \"laplace\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
+        "[signal]\nprior = \"nonnegative\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
     );
     let wishart = file(
         "wishart.toml",
@@ -303,7 +303,7 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             "bad-number.toml:6: observation.noise must be finite and positive, got -1",
         ),
         (&[p, &bad_syntax], "bad-syntax.toml:2: "),
-        (&[p, &later], "prior \"laplace\" is not supported yet"),
+        (&[p, &later], "prior \"nonnegative\" is not supported yet"),
         (
             &[p, &wishart],
             "observation \"spiked-wishart\" is not supported yet",
@@ -329,8 +329,8 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             "--set must be KEY=VALUE",
         ),
         (
-            &[p, "spiked-sign", "--set", "signal.layers.0.activation=tanh"],
-            "activation \"tanh\" is not supported yet",
+            &[p, "spiked-sign", "--set", "signal.layers.0.bias=1"],
+            "layer with \"bias\" is not supported yet",
         ),
         (
             &[p, "spiked-sign", "--set", "signal.layers.h9.noise=1"],
