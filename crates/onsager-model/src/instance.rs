@@ -112,7 +112,7 @@ impl Instance {
     /// Draws the latents, the weights, every variable above them, and the data.
     ///
     /// `stream` gives one independent stream per purpose: `"latent 1"`, `"weights 1"`,
-    /// `"noise 1"`, counted from 1 in the order of [`Tree::factors`]. A deeper or noisier tree
+    /// `"layer noise 1"`, `"noise 1"`, counted from 1 in the order of [`Tree::factors`]. A deeper or noisier tree
     /// leaves the streams of the others as they were.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Instance {
         teacher: Teacher,
     ) -> Result<Self, ModelError> {
         let mut given = Self::given(tree, sizes)?;
-        let [mut latents, mut weights, mut noises] = [0; 3];
+        let [mut latents, mut weights, mut layers, mut noises] = [0; 4];
         let mut next = |purpose: &str, count: &mut usize| {
             *count += 1;
             stream(&format!("{purpose} {count}"))
@@ -154,7 +154,13 @@ impl Instance {
                     given = given.operator(f, w)?.truth(outer, h.data.into())?;
                 }
                 FactorKind::Activation(phi) => {
-                    let x = given.known(inner).iter().map(|h| phi.apply(*h)).collect();
+                    let h = given.known(inner).iter();
+                    let x = if phi.noise().is_some() {
+                        let mut rng = next("layer noise", &mut layers);
+                        h.map(|h| phi.sample(*h, &mut rng)).collect()
+                    } else {
+                        h.map(|h| phi.apply(*h)).collect()
+                    };
                     given = given.truth(outer, x)?;
                 }
                 FactorKind::SpikedWigner { noise } => {

@@ -1,5 +1,8 @@
 //! The chain from a latent to the signal.
 
+use std::sync::Arc;
+
+use onsager_scalar::activation::Noisy;
 use serde::Serialize;
 
 use crate::activation::Activation;
@@ -142,16 +145,10 @@ impl Signal {
     pub(crate) fn chain(&self) -> Result<Chain, ModelError> {
         let mut chain = Chain::new(self.prior.build()?);
         for layer in &self.layers {
-            for (what, zero) in [
-                ("bias", layer.bias.is_zero()),
-                ("noise_before", layer.noise_before == 0.0),
-                ("noise", layer.noise == 0.0),
-            ] {
-                if !zero {
-                    return Err(ModelError::not_supported("layer with", what));
-                }
+            if !layer.bias.is_zero() {
+                return Err(ModelError::not_supported("layer with", "bias"));
             }
-            chain = chain.layer(layer.weights.gaussian_aspect()?, layer.activation.build()?);
+            chain = chain.layer(layer.weights.gaussian_aspect()?, layer.function()?);
         }
         Ok(chain)
     }
@@ -218,6 +215,18 @@ impl Layer {
             noise_before: 0.0,
             noise: 0.0,
         }
+    }
+
+    /// The activation between its noises.
+    ///
+    /// # Errors
+    /// As for [`Activation::build`]; noises that are not finite or negative.
+    pub fn function(&self) -> Result<Arc<dyn onsager_scalar::Activation>, ModelError> {
+        let phi = self.activation.build()?;
+        if self.noise_before == 0.0 && self.noise == 0.0 {
+            return Ok(phi);
+        }
+        Ok(Arc::new(Noisy::new(phi, self.noise_before, self.noise)?))
     }
 
     fn read(reader: &Reader<'_>) -> Result<Self, ModelError> {

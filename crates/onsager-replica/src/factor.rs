@@ -75,6 +75,8 @@ pub(crate) struct Componentwise {
     pub(crate) is_discrete: bool,
     /// `φ` jumps: vanishing uncertainty of the field is resolved infinitely well.
     pub(crate) is_discontinuous: bool,
+    /// Noise before or after `φ`: a known field does not tell the output.
+    pub(crate) is_noisy: bool,
 }
 
 /// An observation with one noise parameter.
@@ -315,6 +317,7 @@ impl FactorAverage for Layer {
             is_even: phi.parity() == Parity::Even,
             is_discrete: phi.is_discrete(),
             is_discontinuous: phi.is_discontinuous(),
+            is_noisy: phi.noise().is_some(),
         })
     }
 }

@@ -331,6 +331,11 @@ impl StateEvolution {
                 (None, Some(below)) => below.resolved()?,
                 _ => continue,
             };
+            let noisy = |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_noisy);
+            if self.factors[v + 1..].iter().any(noisy) {
+                let what = "a discrete variable below both a jump and a noisy layer";
+                return Err(ReplicaError::NotSupported(what.into()));
+            }
             states.resize(self.variables.len(), None);
             found.push(Frozen {
                 information: self.variables[v].ratio * entropy,

@@ -340,7 +340,7 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
     let bad_syntax = file("bad-syntax.toml", "[signal]\nprior = \"gaussian\n");
     let later = file(
         "later.toml",
-        "field = \"complex\"\n[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
+        "[signal]\nprior = \"nonnegative\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
     );
     let glm = file(
         "glm.toml",
@@ -396,7 +396,7 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             "bad-number.toml:6: observation.noise must be finite and positive, got -1",
         ),
         (&[p, &bad_syntax], "bad-syntax.toml:2: "),
-        (&[p, &later], "field \"complex\" is not supported yet"),
+        (&[p, &later], "prior \"nonnegative\" is not supported yet"),
         (&[p, &glm], "observation \"glm\" is not supported yet"),
         (
             &[p, "spiked-sign", "--set", "observation.nose=1"],
@@ -419,8 +419,8 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             "--set must be KEY=VALUE",
         ),
         (
-            &[p, "spiked-sign", "--set", "signal.layers.0.activation=tanh"],
-            "activation \"tanh\" is not supported yet",
+            &[p, "spiked-sign", "--set", "signal.layers.0.bias=1"],
+            "layer with \"bias\" is not supported yet",
         ),
         (
             &[p, "spiked-sign", "--set", "signal.layers.h9.noise=1"],
