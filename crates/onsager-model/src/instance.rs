@@ -58,7 +58,7 @@ pub struct Instance {
 /// let teacher = Teacher { storage: Storage::F32, ..Teacher::fixed() };
 /// assert!(teacher.fixed_norm);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Teacher {
     /// Removes the sampling noise of the latent, which would blur every comparison with theory
     /// at order `1/√n`: a discrete law gets its exact composition (each value `n · weight`
@@ -71,6 +71,18 @@ pub struct Teacher {
     pub fixed_norm: bool,
     /// Precision of the stored `W` and `Y`.
     pub storage: Storage,
+    /// Threads inside each product with `W` and `Y`, at least 1. They do not move a bit.
+    pub threads: usize,
+}
+
+impl Default for Teacher {
+    fn default() -> Self {
+        Self {
+            fixed_norm: false,
+            storage: Storage::F64,
+            threads: 1,
+        }
+    }
 }
 
 impl Teacher {
@@ -122,6 +134,7 @@ impl Instance {
         teacher: Teacher,
     ) -> Result<Self, ModelError> {
         let mut given = Self::given(tree, sizes)?;
+        let threads = teacher.threads;
         let [mut latents, mut weights, mut noises] = [0; 3];
         let mut next = |purpose: &str, count: &mut usize| {
             *count += 1;
@@ -143,8 +156,12 @@ impl Instance {
                     let shape = Shape::new(sizes[outer], sizes[inner]);
                     let mut rng = next("weights", &mut weights);
                     let w: Arc<dyn LinearOperator> = match teacher.storage {
-                        Storage::F64 => Arc::new(gaussian(shape, 1.0, &mut rng)?),
-                        Storage::F32 => Arc::new(gaussian_f32(shape, 1.0, &mut rng)?),
+                        Storage::F64 => {
+                            Arc::new(gaussian(shape, 1.0, &mut rng)?.with_threads(threads)?)
+                        }
+                        Storage::F32 => {
+                            Arc::new(gaussian_f32(shape, 1.0, &mut rng)?.with_threads(threads)?)
+                        }
                     };
                     let x = DMatrix::from_column_slice(shape.columns, 1, given.known(inner));
                     let h = w.apply(&x)? / (shape.columns as f64).sqrt();
@@ -159,10 +176,12 @@ impl Instance {
                     let x = given.known(inner);
                     let y: Arc<dyn LinearOperator> = match teacher.storage {
                         Storage::F64 => {
-                            Arc::new(spiked_wigner(x, *noise, &mut rng).map(|y: Symmetric| y)?)
+                            let y: Symmetric = spiked_wigner(x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
                         }
                         Storage::F32 => {
-                            Arc::new(spiked_wigner(x, *noise, &mut rng).map(|y: SymmetricF32| y)?)
+                            let y: SymmetricF32 = spiked_wigner(x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
                         }
                     };
                     given = given.operator(f, y)?;
