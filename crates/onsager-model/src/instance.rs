@@ -61,7 +61,7 @@ pub struct Instance {
 /// let teacher = Teacher { storage: Storage::F32, ..Teacher::fixed() };
 /// assert!(teacher.fixed_norm);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Teacher {
     /// Removes the sampling noise of the latent, which would blur every comparison with theory
     /// at order `1/√n`: a discrete law gets its exact composition (each value `n · weight`
@@ -74,6 +74,18 @@ pub struct Teacher {
     pub fixed_norm: bool,
     /// Precision of the stored `W` and `Y`.
     pub storage: Storage,
+    /// Threads inside each product with `W` and `Y`, at least 1. They do not move a bit.
+    pub threads: usize,
+}
+
+impl Default for Teacher {
+    fn default() -> Self {
+        Self {
+            fixed_norm: false,
+            storage: Storage::F64,
+            threads: 1,
+        }
+    }
 }
 
 impl Teacher {
@@ -125,6 +137,7 @@ impl Instance {
         teacher: Teacher,
     ) -> Result<Self, ModelError> {
         let mut given = Self::given(tree, sizes)?;
+        let threads = teacher.threads;
         let [mut latents, mut weights, mut layers, mut noises] = [0; 4];
         let mut next = |purpose: &str, count: &mut usize| {
             *count += 1;
@@ -146,8 +159,12 @@ impl Instance {
                     let shape = Shape::new(sizes[outer], sizes[inner]);
                     let mut rng = next("weights", &mut weights);
                     let w: Arc<dyn LinearOperator> = match teacher.storage {
-                        Storage::F64 => Arc::new(gaussian(shape, 1.0, &mut rng)?),
-                        Storage::F32 => Arc::new(gaussian_f32(shape, 1.0, &mut rng)?),
+                        Storage::F64 => {
+                            Arc::new(gaussian(shape, 1.0, &mut rng)?.with_threads(threads)?)
+                        }
+                        Storage::F32 => {
+                            Arc::new(gaussian_f32(shape, 1.0, &mut rng)?.with_threads(threads)?)
+                        }
                     };
                     let x = DMatrix::from_column_slice(shape.columns, 1, given.known(inner));
                     let h = w.apply(&x)? / (shape.columns as f64).sqrt();
@@ -168,10 +185,12 @@ impl Instance {
                     let x = given.known(inner);
                     let y: Arc<dyn LinearOperator> = match teacher.storage {
                         Storage::F64 => {
-                            Arc::new(spiked_wigner(x, *noise, &mut rng).map(|y: Symmetric| y)?)
+                            let y: Symmetric = spiked_wigner(x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
                         }
                         Storage::F32 => {
-                            Arc::new(spiked_wigner(x, *noise, &mut rng).map(|y: SymmetricF32| y)?)
+                            let y: SymmetricF32 = spiked_wigner(x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
                         }
                     };
                     given = given.operator(f, y)?;
@@ -180,8 +199,14 @@ impl Instance {
                     let mut rng = next("noise", &mut noises);
                     let (x, u) = (given.known(inner), given.known(outer));
                     let y: Arc<dyn LinearOperator> = match teacher.storage {
-                        Storage::F64 => Arc::new(spiked_wishart(u, x, *noise, &mut rng)?),
-                        Storage::F32 => Arc::new(spiked_wishart_f32(u, x, *noise, &mut rng)?),
+                        Storage::F64 => {
+                            let y = spiked_wishart(u, x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
+                        }
+                        Storage::F32 => {
+                            let y = spiked_wishart_f32(u, x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
+                        }
                     };
                     given = given.operator(f, y)?;
                 }
