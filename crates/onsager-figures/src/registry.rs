@@ -1,6 +1,6 @@
 use crate::figures::{
-    denoising, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
-    spiked_steps,
+    denoising, phase_maps, sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse,
+    spiked_potential, spiked_steps,
 };
 use crate::{Figure, FigureError};
 
@@ -11,6 +11,8 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_escape::SpikedEscape,
     &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
+    &phase_maps::PhaseMaps,
+    &sparse_phases::SparsePhases,
     &denoising::DenoisingFigure,
     &spiked_fashion::SpikedFashion,
 ];

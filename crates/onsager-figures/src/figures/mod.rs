@@ -2,6 +2,8 @@
 
 mod common;
 pub(crate) mod denoising;
+pub(crate) mod phase_maps;
+pub(crate) mod sparse_phases;
 pub(crate) mod spiked_depth;
 pub(crate) mod spiked_escape;
 pub(crate) mod spiked_fashion;
