@@ -1,6 +1,6 @@
 use crate::figures::{
-    denoising, phase_maps, sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse,
-    spiked_potential, spiked_steps,
+    denoising, gap_frozen, gap_sparse, phase_maps, sparse_phases, spiked_depth, spiked_escape,
+    spiked_fashion, spiked_mmse, spiked_potential, spiked_steps,
 };
 use crate::{Figure, FigureError};
 
@@ -13,6 +13,8 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_depth::SpikedDepth,
     &phase_maps::PhaseMaps,
     &sparse_phases::SparsePhases,
+    &gap_sparse::GapSparse,
+    &gap_frozen::GapFrozen,
     &denoising::DenoisingFigure,
     &spiked_fashion::SpikedFashion,
 ];
