@@ -1,6 +1,6 @@
 use crate::figures::{
-    denoising, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
-    spiked_steps, spiked_wishart,
+    denoising, gap_frozen, gap_sparse, phase_maps, sparse_phases, spiked_depth, spiked_escape,
+    spiked_fashion, spiked_mmse, spiked_potential, spiked_steps, spiked_wishart,
 };
 use crate::{Figure, FigureError};
 
@@ -12,6 +12,10 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
     &spiked_wishart::SpikedWishart,
+    &phase_maps::PhaseMaps,
+    &sparse_phases::SparsePhases,
+    &gap_sparse::GapSparse,
+    &gap_frozen::GapFrozen,
     &denoising::DenoisingFigure,
     &spiked_fashion::SpikedFashion,
 ];

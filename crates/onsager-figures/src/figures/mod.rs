@@ -2,6 +2,10 @@
 
 mod common;
 pub(crate) mod denoising;
+pub(crate) mod gap_frozen;
+pub(crate) mod gap_sparse;
+pub(crate) mod phase_maps;
+pub(crate) mod sparse_phases;
 pub(crate) mod spiked_depth;
 pub(crate) mod spiked_escape;
 pub(crate) mod spiked_fashion;
