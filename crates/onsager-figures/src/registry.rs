@@ -1,6 +1,6 @@
 use crate::figures::{
-    denoising, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
-    spiked_steps,
+    denoising, lamp_critical, lamp_fashion, lamp_spectra, spiked_depth, spiked_escape,
+    spiked_fashion, spiked_mmse, spiked_potential, spiked_steps,
 };
 use crate::{Figure, FigureError};
 
@@ -12,7 +12,10 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
     &denoising::DenoisingFigure,
+    &lamp_spectra::LampSpectra,
+    &lamp_critical::LampCritical,
     &spiked_fashion::SpikedFashion,
+    &lamp_fashion::LampFashion,
 ];
 
 /// The figure of this identifier among `registry`.

@@ -2,6 +2,9 @@
 
 mod common;
 pub(crate) mod denoising;
+pub(crate) mod lamp_critical;
+pub(crate) mod lamp_fashion;
+pub(crate) mod lamp_spectra;
 pub(crate) mod spiked_depth;
 pub(crate) mod spiked_escape;
 pub(crate) mod spiked_fashion;
