@@ -1,6 +1,7 @@
 use crate::figures::{
-    denoising, gap_frozen, gap_sparse, phase_maps, sparse_phases, spiked_depth, spiked_escape,
-    spiked_fashion, spiked_mmse, spiked_potential, spiked_steps, spiked_wishart,
+    denoising, gap_frozen, gap_sparse, lamp_critical, lamp_fashion, lamp_spectra, phase_maps,
+    sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
+    spiked_steps, spiked_wishart,
 };
 use crate::{Figure, FigureError};
 
@@ -17,7 +18,10 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &gap_sparse::GapSparse,
     &gap_frozen::GapFrozen,
     &denoising::DenoisingFigure,
+    &lamp_spectra::LampSpectra,
+    &lamp_critical::LampCritical,
     &spiked_fashion::SpikedFashion,
+    &lamp_fashion::LampFashion,
 ];
 
 /// The figure of this identifier among `registry`.

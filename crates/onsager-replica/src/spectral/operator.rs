@@ -258,48 +258,77 @@ pub fn lamp_spectrum(
     covariance: &Covariance,
     matrix: SpikedMatrix,
 ) -> Result<Spectrum, ReplicaError> {
-    let (law, rho) = (covariance.law(), covariance.second_moment());
-    let mean = covariance.square_mean();
-    let square = law.moment(2);
-    let matrix = matrix.check()?;
-    // A function of τ that turns positive where τ is the ratio that the matrix sends back, divided
-    // by τ where that leaves the solution 0 out.
-    let (bulk, threshold, excess): (_, _, Box<dyn Fn(f64, f64) -> f64>) = match matrix {
-        SpikedMatrix::Wigner { noise } => (
-            Preconditioned::wigner(law.clone(), noise, rho)?,
-            square,
-            Box::new(move |tau, second| noise - second - mean / tau),
-        ),
+    let (law, rho) = (covariance.law().clone(), covariance.second_moment());
+    let bulk = match matrix.check()? {
+        SpikedMatrix::Wigner { noise } => Preconditioned::wigner(law, noise, rho)?,
         SpikedMatrix::Wishart {
             noise,
             aspect,
             left,
-        } => {
-            let d = noise / left;
-            (
-                Preconditioned::wishart(law.clone(), d, aspect, rho)?,
-                left * (aspect * square).sqrt(),
-                Box::new(move |tau, second| {
-                    let q = mean + tau * second;
-                    d * (d + q) - aspect * (second + mean / tau)
-                }),
-            )
-        }
+        } => Preconditioned::wishart(law, noise / left, aspect, rho)?,
     };
-    let levels = law.turning(&|at| excess(at.tau, at.second));
-    let found = levels.and_then(|levels| levels.last().copied());
-    let overlap = found.map_or(0.0, |at| mean + at.tau * at.second);
+    let overlap = covariance.overlap(matrix)?;
     let overlap_left = match matrix {
         SpikedMatrix::Wigner { .. } => None,
-        SpikedMatrix::Wishart { noise, left, .. } => Some(overlap / (noise / left + overlap)),
+        SpikedMatrix::Wishart { noise, left, .. } => {
+            let q = rho * overlap;
+            Some(q / (noise / left + q))
+        }
     };
     Ok(Spectrum {
         law: Arc::new(bulk),
-        outlier: found.map(|_| 1.0),
-        overlap: (overlap / rho).min(1.0),
+        outlier: (overlap > 0.0).then_some(1.0),
+        overlap,
         overlap_left,
-        threshold: (mean == 0.0).then_some(threshold),
+        threshold: covariance.threshold(matrix),
         bulk_status: covariance.status(),
         overlap_status: covariance.overlap_status(),
     })
+}
+
+impl Covariance {
+    /// The overlap `cos²` of [`lamp_spectrum`] alone, without the bulk.
+    ///
+    /// ```
+    /// use onsager_replica::spectral::{Covariance, SpikedMatrix};
+    /// let covariance = Covariance::measured(vec![1.0])?;
+    /// let overlap = covariance.overlap(SpikedMatrix::Wigner { noise: 0.25 })?;
+    /// assert!((overlap - 0.75).abs() < 1e-14);
+    /// # Ok::<(), onsager_replica::ReplicaError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`lamp_spectrum`].
+    pub fn overlap(&self, matrix: SpikedMatrix) -> Result<f64, ReplicaError> {
+        let (mean, rho) = (self.square_mean(), self.second_moment());
+        // A function of τ that turns positive where τ is the ratio that the matrix sends back,
+        // divided by τ, which leaves the solution 0 out.
+        let excess: Box<dyn Fn(f64, f64) -> f64> = match matrix.check()? {
+            SpikedMatrix::Wigner { noise } => {
+                Box::new(move |tau, second| noise - second - mean / tau)
+            }
+            SpikedMatrix::Wishart {
+                noise,
+                aspect,
+                left,
+            } => Box::new(move |tau, second| {
+                let (d, q) = (noise / left, mean + tau * second);
+                d * (d + q) - aspect * (second + mean / tau)
+            }),
+        };
+        let levels = self.law().turning(&|at| excess(at.tau, at.second));
+        let found = levels.and_then(|levels| levels.last().copied());
+        Ok(found.map_or(0.0, |at| ((mean + at.tau * at.second) / rho).min(1.0)))
+    }
+
+    /// The noise at which the outlier of [`lamp_spectrum`] joins the bulk; `None` with a mean.
+    #[must_use]
+    pub fn threshold(&self, matrix: SpikedMatrix) -> Option<f64> {
+        let square = self.law().moment(2);
+        let threshold = match matrix {
+            SpikedMatrix::Wigner { .. } => square,
+            SpikedMatrix::Wishart { aspect, left, .. } => left * (aspect * square).sqrt(),
+        };
+        (self.square_mean() == 0.0).then_some(threshold)
+    }
 }
