@@ -1,5 +1,6 @@
 use crate::figures::{
-    denoising, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
+    denoising, lattice_bits, lattice_detect, lattice_noise, lattice_prior, lattice_scaling,
+    lattice_time, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
     spiked_steps,
 };
 use crate::{Figure, FigureError};
@@ -13,6 +14,12 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_depth::SpikedDepth,
     &denoising::DenoisingFigure,
     &spiked_fashion::SpikedFashion,
+    &lattice_bits::LatticeBits,
+    &lattice_scaling::LatticeScaling,
+    &lattice_noise::LatticeNoise,
+    &lattice_prior::LatticePrior,
+    &lattice_detect::LatticeDetect,
+    &lattice_time::LatticeTime,
 ];
 
 /// The figure of this identifier among `registry`.

@@ -2,6 +2,12 @@
 
 mod common;
 pub(crate) mod denoising;
+pub(crate) mod lattice_bits;
+pub(crate) mod lattice_detect;
+pub(crate) mod lattice_noise;
+pub(crate) mod lattice_prior;
+pub(crate) mod lattice_scaling;
+pub(crate) mod lattice_time;
 pub(crate) mod spiked_depth;
 pub(crate) mod spiked_escape;
 pub(crate) mod spiked_fashion;
