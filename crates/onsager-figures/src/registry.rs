@@ -1,7 +1,7 @@
 use crate::figures::{
     denoising, lattice_bits, lattice_detect, lattice_noise, lattice_prior, lattice_scaling,
     lattice_time, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
-    spiked_steps,
+    spiked_steps, spiked_wishart,
 };
 use crate::{Figure, FigureError};
 
@@ -12,6 +12,7 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_escape::SpikedEscape,
     &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
+    &spiked_wishart::SpikedWishart,
     &denoising::DenoisingFigure,
     &spiked_fashion::SpikedFashion,
     &lattice_bits::LatticeBits,

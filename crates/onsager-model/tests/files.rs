@@ -196,19 +196,12 @@ fn not_supported_parts_are_named() {
     let base = Document::preset("spiked-deep-relu").unwrap();
     for (key, value, what) in [
         ("signal.layers.1.bias", "1", "layer with \"bias\""),
-        ("signal.layers.1.noise", "1", "layer with \"noise\""),
-        (
-            "signal.layers.1.noise_before",
-            "1",
-            "layer with \"noise_before\"",
-        ),
         (
             "signal.layers.1.weights.ensemble",
             "haar",
             "ensemble \"haar\"",
         ),
-        ("signal.layers.1.activation", "tanh", "activation \"tanh\""),
-        ("signal.prior", "laplace", "prior \"laplace\""),
+        ("signal.prior", "nonnegative", "prior \"nonnegative\""),
         (
             "signal.prior",
             "{ kind = \"l1\", strength = 2 }",

@@ -5,12 +5,15 @@
 //!
 //! - [`prior`]: laws of independent components, the trait [`Prior`].
 //! - [`activation`]: componentwise functions between Gaussian fields, the trait [`Activation`].
+//! - `conformance` (feature): every identity, run on a law or an activation of your own.
 //! - [`special`], [`quadrature`], [`roots`], [`iterate`]: the numerics below.
 //!
 //! Matrices and trees are deliberately absent.
 
 pub mod activation;
 mod columns;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 pub mod iterate;
 mod lanes;

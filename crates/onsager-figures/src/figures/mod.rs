@@ -14,3 +14,4 @@ pub(crate) mod spiked_fashion;
 pub(crate) mod spiked_mmse;
 pub(crate) mod spiked_potential;
 pub(crate) mod spiked_steps;
+pub(crate) mod spiked_wishart;

@@ -8,6 +8,7 @@ mod models;
 mod output;
 mod predict;
 mod simulate;
+mod spectrum;
 mod thresholds;
 mod trajectory;
 
@@ -36,6 +37,8 @@ enum Command {
     Predict(predict::Arguments),
     /// Locates the phase transitions along one parameter.
     Thresholds(thresholds::Arguments),
+    /// Edges, outlier and overlap of spectral methods, and their density.
+    Spectrum(spectrum::Arguments),
     /// Draws instances and runs an algorithm on them.
     Simulate(simulate::Arguments),
     /// Recovers a signal from given data.
@@ -47,7 +50,7 @@ enum Command {
 }
 
 /// Commands of the grammar that are still to come.
-const LATER: [&str; 5] = ["spectrum", "phase-diagram", "draw", "completions", "man"];
+const LATER: [&str; 4] = ["phase-diagram", "draw", "completions", "man"];
 
 /// Parses the arguments, runs the command, reports a failure in one line.
 pub(crate) fn run() -> ExitCode {
@@ -69,7 +72,7 @@ fn dispatch() -> Result<(), Failure> {
                     output::print(&error.to_string())
                 }
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure::Input(
-                    "a command is missing, allowed: predict, thresholds, simulate, infer, models"
+                    "a command is missing, allowed: predict, thresholds, spectrum, simulate, infer, models"
                         .into(),
                 )),
                 _ => Err(Failure::Input(one_line(&error.to_string()))),
@@ -80,6 +83,7 @@ fn dispatch() -> Result<(), Failure> {
     match arguments.command {
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Thresholds(arguments) => thresholds::run(&arguments),
+        Command::Spectrum(arguments) => spectrum::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Infer(arguments) => infer::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
@@ -89,7 +93,7 @@ fn dispatch() -> Result<(), Failure> {
                 format!("command \"{word}\" is not supported yet")
             } else {
                 format!(
-                    "unknown command \"{word}\", allowed: predict, thresholds, simulate, infer, models"
+                    "unknown command \"{word}\", allowed: predict, thresholds, spectrum, simulate, infer, models"
                 )
             }))
         }
