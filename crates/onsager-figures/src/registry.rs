@@ -1,5 +1,6 @@
 use crate::figures::{
-    denoising, gap_frozen, gap_sparse, lamp_critical, lamp_fashion, lamp_spectra, phase_maps,
+    denoising, gap_frozen, gap_sparse, lamp_critical, lamp_fashion, lamp_spectra, lattice_bits,
+    lattice_detect, lattice_noise, lattice_prior, lattice_scaling, lattice_time, phase_maps,
     sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
     spiked_steps, spiked_wishart,
 };
@@ -22,6 +23,12 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &lamp_critical::LampCritical,
     &spiked_fashion::SpikedFashion,
     &lamp_fashion::LampFashion,
+    &lattice_bits::LatticeBits,
+    &lattice_scaling::LatticeScaling,
+    &lattice_noise::LatticeNoise,
+    &lattice_prior::LatticePrior,
+    &lattice_detect::LatticeDetect,
+    &lattice_time::LatticeTime,
 ];
 
 /// The figure of this identifier among `registry`.

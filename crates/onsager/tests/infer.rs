@@ -333,7 +333,7 @@ fn every_wrong_input_is_one_line_with_exit_code_two() {
         ),
         (
             with(&["--accuracy", "0"]),
-            "--accuracy must be from 1 to 1000000, got \"0\"",
+            "--accuracy must be from 1 to 100000, got \"0\"",
         ),
         (with(&["--accuracy", "-3"]), "--accuracy"),
         (

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 use onsager_amp::{Outcome, Problem, Settings, Stop, infer};
 use onsager_ensembles::Seed;
+use onsager_lattice::{LatticeError, Recovery};
 use onsager_model::{Chain, Instance, ModelError, Teacher, Tree};
 use onsager_replica::{FixedPoint, StateEvolution};
 use onsager_scalar::activation::PiecewiseLinear;
@@ -97,6 +98,17 @@ pub(crate) fn trials<T>(
             trial(Seed(context.seed(t as u64, "trial")))
         })
         .collect()
+}
+
+/// Fewest bits with which a search by lattice reduction found its signal; none if it found nothing.
+pub(crate) fn fewest_bits(
+    found: Result<Recovery, LatticeError>,
+) -> Result<Option<usize>, FigureError> {
+    match found {
+        Ok(recovery) => Ok(Some(recovery.bits)),
+        Err(LatticeError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The mean of `values` without the part that `controls` explain, numbers of the same trials whose

@@ -89,7 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let accuracy = match arguments.accuracy {
         Some(bits) if (1..=MOST_BITS).contains(&bits) => bits,
         Some(bits) => {
-            return Err(wrong("--accuracy", &bits.to_string(), "from 1 to 1000000"));
+            return Err(wrong("--accuracy", &bits.to_string(), "from 1 to 100000"));
         }
         None => labels.accuracy()?,
     };
@@ -137,7 +137,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         samples: samples.len(),
         unknowns,
         accuracy_bits: recovery.accuracy,
-        surplus_bits: recovery.surplus.min(f64::MAX),
+        surplus_bits: recovery.surplus,
         used_bits: recovery.bits,
         data_bits: accuracy,
         estimated_bits: PhaseRetrieval::bits_needed(unknowns),
@@ -167,7 +167,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 const GUARD: usize = 64;
 
 /// Most bits of data: beyond, something was mistyped.
-const MOST_BITS: usize = 1_000_000;
+const MOST_BITS: usize = 100_000;
 
 /// The variables that layers put out, if the model is `y = |A W ... z|`, real and without noise.
 fn layers(model: &Model) -> Result<Vec<String>, Failure> {
