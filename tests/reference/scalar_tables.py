@@ -2,6 +2,7 @@
 
     python3 scalar_tables.py tables    writes scalar_*.csv next to this file
     python3 scalar_tables.py rust      prints the coefficients compiled into special.rs
+    python3 scalar_tables.py lanes     prints the coefficients compiled into lanes.rs
 
 Arguments are doubles, printed so that they read back exactly; values carry 25 digits and
 are computed with 80, so that the cancellations of the definitions cost nothing.
@@ -11,7 +12,9 @@ import sys
 from mpmath import mp, mpf, besseli, erfc, sqrt, exp, log, log1p, cosh, pi, nstr, cos
 
 mp.dps = 80
-C, PIECES, DEGREE = 4, 16, 10
+# Scale of the variable, equal pieces of it, degrees of the polynomials on each.
+SPECIAL = (mpf(4), 16, (10, 10))
+LANES = (mpf("3.5"), 1, (26, 28))
 
 
 def ndtr(x):
@@ -28,46 +31,37 @@ def truncated(u):
     return u + r, 1 - r * (u + r)
 
 
-def coefficients(k):
-    """Monomial coefficients, on piece k, of mean (t + C) and variance (t + C)^2."""
-    n = DEGREE + 1
+def coefficients(c, pieces, k, which, degree):
+    """Monomial coefficients, on piece k, of mean (t + c) or of variance (t + c)^2."""
+    n = degree + 1
     nodes = [cos(pi * (2 * i + 1) / (2 * n)) for i in range(n)]
     scaled = []
     for s in nodes:
-        y = (k + (s + 1) / 2) / PIECES
-        t = C * (1 - y) / y
-        mean, variance = truncated(-t)
-        scaled.append((mean * (t + C), variance * (t + C) ** 2))
+        y = (k + (s + 1) / 2) / pieces
+        t = c * (1 - y) / y
+        scaled.append(truncated(-t)[which] * (t + c) ** (which + 1))
     chebyshev = [[mpf(1)], [mpf(0), mpf(1)]]
     for j in range(2, n):
-        a = [mpf(0)] + [2 * c for c in chebyshev[-1]]
-        for i, c in enumerate(chebyshev[-2]):
-            a[i] -= c
+        a = [mpf(0)] + [2 * x for x in chebyshev[-1]]
+        for i, x in enumerate(chebyshev[-2]):
+            a[i] -= x
         chebyshev.append(a)
-    out = []
-    for which in (0, 1):
-        total = [mpf(0)] * n
-        for j in range(n):
-            c = mpf(2) / n * sum(
-                scaled[i][which] * cos(pi * j * (2 * i + 1) / (2 * n)) for i in range(n)
-            )
-            if j == 0:
-                c /= 2
-            for i, w in enumerate(chebyshev[j]):
-                total[i] += c * w
-        out.append(total)
-    return out
+    total = [mpf(0)] * n
+    for j in range(n):
+        x = mpf(2) / n * sum(scaled[i] * cos(pi * j * (2 * i + 1) / (2 * n)) for i in range(n))
+        if j == 0:
+            x /= 2
+        for i, w in enumerate(chebyshev[j]):
+            total[i] += x * w
+    return total
 
 
-def rust():
-    pieces = [coefficients(k) for k in range(PIECES)]
-    for name, which in (("MEAN", 0), ("VARIANCE", 1)):
-        print(f"#[rustfmt::skip]\nconst {name}: [[f64; {DEGREE + 1}]; {PIECES}] = [")
-        for piece in pieces:
-            numbers = [f"{float(c)!r}" for c in piece[which]]
-            print("    [" + ", ".join(numbers[:4]) + ",")
-            print("     " + ", ".join(numbers[4:8]) + ",")
-            print("     " + ", ".join(numbers[8:]) + "],")
+def rust(c, pieces, degrees):
+    for which, (name, degree) in enumerate(zip(("MEAN", "VARIANCE"), degrees)):
+        print(f"const {name}: [[f64; {degree + 1}]; {pieces}] = [")
+        for k in range(pieces):
+            numbers = coefficients(c, pieces, k, which, degree)
+            print("    [" + ", ".join(repr(float(x)) for x in numbers) + "],")
         print("];")
 
 
@@ -219,4 +213,8 @@ def truncated_variance_far(t):
 
 
 if __name__ == "__main__":
-    {"tables": tables, "rust": rust}[sys.argv[1]]()
+    {
+        "tables": tables,
+        "rust": lambda: rust(*SPECIAL),
+        "lanes": lambda: rust(*LANES),
+    }[sys.argv[1]]()

@@ -27,10 +27,8 @@ fn blocks(text: &str) -> Vec<(usize, String)> {
 const DOCUMENTATION: &str = include_str!("../../../docs/model-files.md");
 
 /// Words that only files of families without an engine hold.
-const LATER: [&str; 7] = [
+const LATER: [&str; 5] = [
     "\"glm\"",
-    "\"spiked-wishart\"",
-    "\"mixture\"",
     "[[factors]]",
     "field = \"complex\"",
     "[student",

@@ -1,9 +1,11 @@
 //! Time of the functions and rules that every scalar average is made of.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::quadrature::{Panels, gaussian_averages};
 use onsager_scalar::roots::bracketed_root;
 use onsager_scalar::special::{log_ndtr, log1p_exp, mills_defect};
+use onsager_scalar::{Activation, Channels, Precisions};
 use std::hint::black_box;
 
 fn special(c: &mut Criterion) {
@@ -39,5 +41,29 @@ fn averages(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, special, averages);
+fn channels(c: &mut Criterion) {
+    let b: Vec<f64> = (0..1000).map(|k| 0.02 * f64::from(k - 500)).collect();
+    let omega: Vec<f64> = (0..1000).map(|k| 0.3 * f64::from(k % 17 - 8)).collect();
+    let (a, v) = (
+        Precisions::Shared(black_box(2.0)),
+        Precisions::Shared(black_box(0.7)),
+    );
+    for (name, phi) in [
+        ("linear", PiecewiseLinear::linear()),
+        ("sign", PiecewiseLinear::sign()),
+        ("relu", PiecewiseLinear::relu()),
+    ] {
+        let mut group = c.benchmark_group(format!("1000 channels, {name}"));
+        let mut out = Channels::default();
+        group.bench_function("one by one", |bench| {
+            bench.iter(|| out.fill(1000, |i| phi.channel(a.at(i), b[i], omega[i], v.at(i))))
+        });
+        group.bench_function("as a column", |bench| {
+            bench.iter(|| phi.channels_into(a, &b, &omega, v, &mut out))
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, special, channels, averages);
 criterion_main!(benches);

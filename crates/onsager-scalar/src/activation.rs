@@ -8,8 +8,9 @@ use std::fmt::Debug;
 
 use rand::Rng;
 
+use crate::columns::{Channels, Column, HalfLines, Line, channels};
 use crate::special::{Interval, interval, log_add_exp, ndtr};
-use crate::{Moments, ScalarError};
+use crate::{Moments, Precisions, ScalarError};
 
 pub use noisy::{Noise, Noisy};
 pub use smooth::{Curve, Erf, Sigmoid, Smooth, Tanh};
@@ -71,6 +72,23 @@ pub trait Activation: Debug + Send + Sync {
 
     /// The posterior of `x` and `h` at one point.
     fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel;
+
+    /// The posteriors of a whole column, `h_i ~ N(ω_i, V_i)`; equal to [`channel`](Self::channel)
+    /// component by component, up to the rounding of what cancels there: a few ulp of the largest
+    /// term.
+    ///
+    /// # Panics
+    /// Slices of different lengths.
+    fn channels_into(
+        &self,
+        a: Precisions<'_>,
+        b: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Channels,
+    ) {
+        out.fill(b.len(), |i| self.channel(a.at(i), b[i], omega[i], v.at(i)));
+    }
 
     /// Log-likelihood `ln ∫ N(h; ω, V) exp(-a (y - φ(h))²/2) dh` of an observation `y = b/a` of
     /// precision `a`, in nats and without the Gaussian's own norm.
@@ -213,39 +231,45 @@ impl Piece {
             if end.is_infinite() {
                 return end;
             }
-            let mean = (omega - end + v * self.slope * (b - a * self.at(end))) / d;
-            -mean / sd
+            -self.beyond(end, a, b, omega, v) / (d * sd)
         };
         interval(place(self.lower), place(self.upper))
     }
 
-    /// The channel restricted to this piece.
-    fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
+    /// By how much the mean of that Gaussian exceeds `end`, times `d = 1 + a φ'² V`.
+    #[inline(always)]
+    pub(crate) fn beyond(&self, end: f64, a: f64, b: f64, omega: f64, v: f64) -> f64 {
+        omega - end + v * self.slope * (b - a * (self.offset + self.slope * end))
+    }
+
+    /// The channel of the affine function on the whole line.
+    #[inline(always)]
+    pub(crate) fn whole(&self, a: f64, b: f64, omega: f64, v: f64) -> Whole {
         let (o, s) = (self.offset, self.slope);
         // On the whole line x ~ N(m, s² V), and the message sees the residual r.
         let m = o + s * omega;
         let r = b - a * m;
         let d = 1.0 + a * s * s * v;
-        let mean = (omega + v * s * (b - a * o)) / d;
-        let gaussian = Channel {
-            log_partition: (m * (b + r) + s * s * v * b * b) / (2.0 * d) - 0.5 * d.ln(),
-            output: Moments {
-                mean: o + s * mean,
-                variance: s * s * v / d,
-            },
-            input: Moments {
-                mean,
-                variance: v / d,
-            },
+        let (mean, variance) = ((omega + v * s * (b - a * o)) / d, v / d);
+        Whole {
+            d,
+            exponent: (m * (b + r) + s * s * v * b * b) / (2.0 * d),
+            input: Moments { mean, variance },
             score: s * r / d,
             curvature: a * s * s / d,
-        };
+        }
+    }
+
+    /// The channel restricted to this piece.
+    fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
+        let whole = self.whole(a, b, omega, v);
+        let exponent = whole.exponent - 0.5 * whole.d.ln();
         if self.lower == f64::NEG_INFINITY && self.upper == f64::INFINITY {
-            return gaussian;
+            return whole.channel(self, exponent);
         }
         // The Gaussian above, cut to the piece; its mean is measured from the nearer end.
         let cut = self.cut(a, b, omega, v);
-        let sd = (v / d).sqrt();
+        let sd = whole.input.variance.sqrt();
         let input = Moments {
             mean: if cut.above < cut.below {
                 self.lower + sd * cut.above
@@ -254,22 +278,57 @@ impl Piece {
             },
             variance: sd * sd * cut.variance,
         };
-        Channel {
-            log_partition: gaussian.log_partition + cut.log_mass,
-            output: Moments {
-                mean: o + s * input.mean,
-                variance: s * s * input.variance,
-            },
+        let shift = [cut.mean, cut.deficit];
+        whole
+            .restricted(input, shift)
+            .channel(self, exponent + cut.log_mass)
+    }
+}
+
+/// The Gaussian posterior of `h` behind an affine function, `Z = exp(exponent)/√d`.
+#[derive(Clone, Copy)]
+pub(crate) struct Whole {
+    pub(crate) d: f64,
+    pub(crate) exponent: f64,
+    pub(crate) input: Moments,
+    score: f64,
+    curvature: f64,
+}
+
+impl Whole {
+    /// What is left on an interval: the moments there; by how much the mean has moved, and how much
+    /// is missing of the variance, in units of the standard deviation.
+    #[inline(always)]
+    pub(crate) fn restricted(self, input: Moments, [mean, deficit]: [f64; 2]) -> Self {
+        // In units of ω: sd/V = 1/√(V d).
+        let scale = 1.0 / (self.input.variance.sqrt() * self.d);
+        Self {
             input,
-            score: gaussian.score + cut.mean / (v * d).sqrt(),
-            curvature: gaussian.curvature + cut.deficit / (v * d),
+            score: self.score + mean * scale,
+            curvature: self.curvature + deficit * (scale * scale),
+            ..self
+        }
+    }
+
+    /// The channel of the function of `piece`.
+    #[inline(always)]
+    pub(crate) fn channel(&self, piece: &Piece, log_partition: f64) -> Channel {
+        let (o, s) = (piece.offset, piece.slope);
+        Channel {
+            log_partition,
+            output: Moments {
+                mean: o + s * self.input.mean,
+                variance: s * s * self.input.variance,
+            },
+            input: self.input,
+            score: self.score,
+            curvature: self.curvature,
         }
     }
 }
 
 impl Channel {
-    /// The mixture of two exclusive cases: a sum of non-negative terms, nothing cancels in the
-    /// variances.
+    /// The mixture of two exclusive cases.
     fn or(self, other: Self) -> Self {
         // Both weights, and the sum, from the one exponential that cannot overflow.
         let (high, low) = (
@@ -287,17 +346,29 @@ impl Channel {
         } else {
             (large, small)
         };
-        let mix = |x: Moments, y: Moments| Moments {
-            mean: w * x.mean + w1 * y.mean,
-            variance: w * x.variance + w1 * y.variance + w * w1 * (x.mean - y.mean).powi(2),
-        };
         Self {
             log_partition: high + e.ln_1p(),
+            ..self.mixed(w, &other, w1)
+        }
+    }
+
+    /// The mixture with weights `w + w1 = 1`, but for its log-partition: sums of non-negative
+    /// terms, nothing cancels in the variances.
+    #[inline(always)]
+    pub(crate) fn mixed(&self, w: f64, other: &Self, w1: f64) -> Self {
+        let mix = |x: Moments, y: Moments| Moments {
+            mean: w * x.mean + w1 * y.mean,
+            variance: w * x.variance
+                + w1 * y.variance
+                + w * w1 * (x.mean - y.mean) * (x.mean - y.mean),
+        };
+        Self {
+            log_partition: 0.0,
             output: mix(self.output, other.output),
             input: mix(self.input, other.input),
             score: w * self.score + w1 * other.score,
             curvature: w * self.curvature + w1 * other.curvature
-                - w * w1 * (self.score - other.score).powi(2),
+                - w * w1 * (self.score - other.score) * (self.score - other.score),
         }
     }
 }
@@ -570,6 +641,21 @@ impl Activation for PiecewiseLinear {
         sum.log_partition += 0.5 * origin * (b + field);
         sum.output.mean += origin;
         sum
+    }
+    fn channels_into(
+        &self,
+        a: Precisions<'_>,
+        b: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Channels,
+    ) {
+        let column = Column { a, b, omega, v };
+        match *self.pieces {
+            [piece] => channels(Line(piece), column, out),
+            [below, above] => channels(HalfLines { below, above }, column, out),
+            _ => out.fill(b.len(), |i| self.channel(a.at(i), b[i], omega[i], v.at(i))),
+        }
     }
     fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
         self.pieces

@@ -6,7 +6,7 @@ use onsager_replica::{Curve, FixedPoint, StateEvolution};
 
 use crate::agreement::{Agreement, Claim, Identity, MeanSeries, Means, Sample, Success};
 use crate::drawing::{Axis, Line, Marker, Picture, Plot, Points};
-use crate::figures::common::{REST, Sized, controlled, ladder, layered, trials};
+use crate::figures::common::{REST, Sized, controlled, derivative, ladder, layered, trials};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// Information and error of a signal seen through plain Gaussian noise.
@@ -36,10 +36,9 @@ const VISIBLE: [(&str, &[f64]); 3] = [
 ];
 /// Ends of the curves.
 const RANGE: (f64, f64) = (0.05, 50.0);
-/// Relative step of differences of eighth order: what they leave out is of relative order
+/// Relative step of differences: what they leave out is of relative order
 /// `9!/630 · 0.04^8 = 4e-9` for functions whose nearest singularity is as far away as zero.
 const STEP: f64 = 0.04;
-const WEIGHTS: [f64; 4] = [4.0 / 5.0, -1.0 / 5.0, 4.0 / 105.0, -1.0 / 280.0];
 
 impl Figure for DenoisingFigure {
     fn id(&self) -> &'static str {
@@ -233,13 +232,8 @@ fn theory(prior: Prior, n: usize, points: usize) -> Result<Vec<Row>, FigureError
         rows.push(Row::theory(MMSE, name, snr, at.error));
     }
     for snr in SIMULATED {
-        let mut slope = 0.0;
-        for (i, weight) in WEIGHTS.iter().enumerate() {
-            let step = STEP * (i + 1) as f64;
-            let ahead = asymptotic.at(snr * (1.0 + step))?.information;
-            let behind = asymptotic.at(snr * (1.0 - step))?.information;
-            slope += weight * (ahead - behind) / (STEP * snr);
-        }
+        let information = |snr| Ok(asymptotic.at(snr)?.information);
+        let slope = derivative(information, snr, STEP * snr)?;
         let mmse = |snr| Ok::<_, FigureError>(asymptotic.at(snr)?.error * asymptotic.rho);
         rows.push(Row::theory(SLOPE, format!("{name}: slope"), snr, slope));
         rows.push(Row::theory(SLOPE, format!("{name}: mmse"), snr, mmse(snr)?));

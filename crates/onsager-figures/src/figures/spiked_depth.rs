@@ -98,15 +98,11 @@ impl Figure for SpikedDepth {
                 .point(series(depth), row.y, plateau(depth), 2e-9)
                 .control(plateau(depth + 1));
         }
-        let AtRest {
+        let [means, rested, vanished] = at_rest.agreements();
+        vec![
             means,
             rested,
             vanished,
-        } = at_rest;
-        vec![
-            Agreement::Means(means),
-            Agreement::Success(rested),
-            Agreement::Success(vanished),
             Agreement::Identity(ends),
             Agreement::Identity(plateaus),
             Agreement::Identity(frozen),
@@ -165,6 +161,7 @@ fn cases(profile: Profile) -> Vec<Case> {
                 panel: name,
                 series: series(depth),
                 chain: layered(&vec![(1.0, name); depth]),
+                left: None,
                 threshold,
                 plan: plan(profile, name, depth, threshold),
             });

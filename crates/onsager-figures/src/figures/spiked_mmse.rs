@@ -103,15 +103,11 @@ impl Figure for SpikedMmse {
                     .control(value(&shifted));
             }
         }
-        let AtRest {
+        let [means, rested, vanished] = at_rest.agreements();
+        vec![
             means,
             rested,
             vanished,
-        } = at_rest;
-        vec![
-            Agreement::Means(means),
-            Agreement::Success(rested),
-            Agreement::Success(vanished),
             Agreement::Identity(ends),
             Agreement::Identity(duality),
         ]
@@ -150,6 +146,7 @@ fn cases(profile: Profile) -> Vec<Case> {
                 panel: name,
                 series: format!("α = {alpha}"),
                 chain: prior(name, alpha),
+                left: None,
                 threshold,
                 plan: plan(profile, name, alpha, threshold),
             });

@@ -10,7 +10,9 @@ use onsager_scalar::prior::GaussBernoulli;
 
 use crate::agreement::{Agreement, Claim, Identity, MeanSeries, Means, Sample, Success};
 use crate::drawing::{Axis, BLACK, Line, Marker, Picture, Plot, Points, Rule};
-use crate::figures::common::{REST, Sized, controlled, gaussian, ladder, layered, trials};
+use crate::figures::common::{
+    REST, Sized, controlled, derivative, gaussian, ladder, layered, slope, stencil, trials,
+};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// Potential against overlap, information against noise.
@@ -56,11 +58,10 @@ const SPARSITY: f64 = 0.05;
 const AROUND: [f64; 4] = [0.7, 0.85, 1.0, 1.2];
 /// Ends of the information curves in noise over `ρ²`.
 const RANGE: (f64, f64) = (0.05, 6.0);
-/// Relative step of differences of eighth order and their weights: what they leave out is of
+/// Relative step of differences of eighth order: what they leave out is of
 /// relative order `9!/630 · 0.03^8 = 4e-10` for functions whose nearest singularity is as far as
 /// zero, and far below 1e-7 where it is four times closer.
 const STEP: f64 = 0.03;
-const WEIGHTS: [f64; 4] = [4.0 / 5.0, -1.0 / 5.0, 4.0 / 105.0, -1.0 / 280.0];
 
 impl Figure for SpikedPotential {
     fn id(&self) -> &'static str {
@@ -312,20 +313,6 @@ fn tree(signal: &str, noise: f64) -> Result<Tree, ModelError> {
 
 type Family<'a> = &'a dyn Fn(f64) -> Result<Tree, ModelError>;
 
-/// Derivative by differences of eighth order.
-fn derivative(
-    f: impl Fn(f64) -> Result<f64, FigureError>,
-    x: f64,
-    step: f64,
-) -> Result<f64, FigureError> {
-    let mut slope = 0.0;
-    for (i, weight) in WEIGHTS.iter().enumerate() {
-        let distance = step * (i + 1) as f64;
-        slope += weight * (f(x + distance)? - f(x - distance)?) / step;
-    }
-    Ok(slope)
-}
-
 /// The potential against the overlap, with its fixed points.
 fn potentials(
     panel: &str,
@@ -354,10 +341,7 @@ fn potentials(
         differentiated.extend(fixed_points(&shifted)?.iter().map(|f| f.0).filter(inside));
         let step = |q: f64| STEP * q.min(rho - q);
         let grid = (0..points).map(|i| 0.999 * rho * i as f64 / (points - 1) as f64);
-        let around = |q: &f64| {
-            let (q, step) = (*q, step(*q));
-            (1..=WEIGHTS.len()).flat_map(move |i| [1.0, -1.0].map(|s| q + s * step * i as f64))
-        };
+        let around = |q: &f64| stencil(*q, step(*q));
         // One call for all overlaps: they are read off one curve.
         let overlaps: Vec<f64> = grid.chain(differentiated.iter().flat_map(around)).collect();
         let potential = information_at(&here, &overlaps)?;
@@ -374,15 +358,9 @@ fn potentials(
             ));
         }
         let gradients: Vec<f64> = stencils
-            .chunks_exact(2 * WEIGHTS.len())
+            .chunks_exact(8)
             .zip(&differentiated)
-            .map(|(values, q)| {
-                let pairs = values.chunks_exact(2).zip(WEIGHTS);
-                pairs
-                    .map(|(pair, weight)| weight * (pair[0] - pair[1]))
-                    .sum::<f64>()
-                    / step(*q)
-            })
+            .map(|(values, q)| slope(values, step(*q)))
             .collect();
         let at = format!("{panel} gradient");
         for (q, gradient) in differentiated.iter().zip(&gradients).take(own) {

@@ -11,7 +11,7 @@
 macro_rules! kernels {
     ($name:ident, $lanes:ident, $features:literal, $stored:ty, $load:ident, $rows:literal) => {
         pub(super) mod $name {
-            use super::$lanes::{fma, read, splat, square, sum, write, zero, $load as load};
+            use super::$lanes::{add, fma, read, splat, square, sum, write, zero, $load as load};
             use crate::kernels::Block;
             use std::array::from_fn;
 
@@ -35,21 +35,41 @@ macro_rules! kernels {
             #[target_feature(enable = $features)]
             pub(in crate::kernels) fn columns<const SQUARE: bool>(
                 a: &[$stored],
-                stride: usize,
-                first: usize,
                 g: &[f64],
                 y: &mut [f64],
             ) {
-                y.fill(0.0);
                 let (g, g_rest) = g.as_chunks::<$rows>();
-                let (a, a_rest) = a.split_at($rows * g.len() * stride);
-                for (a, g) in a.chunks_exact($rows * stride).zip(g) {
-                    combine::<$rows, SQUARE>(a, stride, first, g, y);
+                let (a, a_rest) = a.split_at($rows * g.len() * y.len());
+                for (a, g) in a.chunks_exact($rows * y.len()).zip(g) {
+                    combine::<$rows, SQUARE>(a, g, y);
                 }
                 let (g, _) = g_rest.as_chunks::<1>();
-                for (a, g) in a_rest.chunks_exact(stride).zip(g) {
-                    combine::<1, SQUARE>(a, stride, first, g, y);
+                for (a, g) in a_rest.chunks_exact(y.len()).zip(g) {
+                    combine::<1, SQUARE>(a, g, y);
                 }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(in crate::kernels) fn relay(
+                next: &[$stored],
+                x: &[f64],
+                z: &mut [f64],
+                now: &[$stored],
+                g: &[f64],
+                y: &mut [f64],
+            ) {
+                let (z, z_rest) = z.as_chunks_mut::<$rows>();
+                let (g, g_rest) = g.as_chunks::<$rows>();
+                let (next, next_rest) = next.split_at($rows * z.len() * x.len());
+                let (now, now_rest) = now.split_at($rows * z.len() * x.len());
+                let pairs = next
+                    .chunks_exact($rows * x.len())
+                    .zip(now.chunks_exact($rows * x.len()));
+                for (((next, now), z), g) in pairs.zip(z).zip(g) {
+                    dots_and_combine::<$rows>(next, x, z, now, g, y);
+                }
+                rows::<false>(next_rest, x, z_rest);
+                columns::<false>(now_rest, g_rest, y);
             }
 
             #[target_feature(enable = $features)]
@@ -63,6 +83,23 @@ macro_rules! kernels {
                 for ((a, y), g) in a.chunks_exact(x.len()).zip(y).zip(g) {
                     both::<SQUARE>(a, x, y, g, z);
                 }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(in crate::kernels) fn total(a: &[$stored]) -> f64 {
+                let (a8, a1) = a.as_chunks::<8>();
+                let (a64, a8) = a8.as_chunks::<8>();
+                let mut lanes = [zero(); 8];
+                for a in a64 {
+                    for r in 0..8 {
+                        lanes[r] = add(load(&a[r]), lanes[r]);
+                    }
+                }
+                for a in a8 {
+                    lanes[0] = add(load(a), lanes[0]);
+                }
+                let all: f64 = lanes.into_iter().map(|l| sum(l)).sum();
+                all + a1.iter().map(|&a| f64::from(a)).sum::<f64>()
             }
 
             #[target_feature(enable = $features)]
@@ -96,14 +133,12 @@ macro_rules! kernels {
             #[inline]
             fn combine<const R: usize, const SQUARE: bool>(
                 a: &[$stored],
-                stride: usize,
-                first: usize,
                 g: &[f64; R],
                 y: &mut [f64],
             ) {
                 let width = y.len();
                 let (y8, y1) = y.as_chunks_mut::<8>();
-                let row: [&[$stored]; R] = from_fn(|r| &a[r * stride + first..][..width]);
+                let row: [&[$stored]; R] = from_fn(|r| &a[r * width..(r + 1) * width]);
                 let row8: [&[[$stored; 8]]; R] =
                     from_fn(|r| &row[r].as_chunks::<8>().0[..y8.len()]);
                 let mut factor = [zero(); R];
@@ -122,6 +157,54 @@ macro_rules! kernels {
                 for (c, y) in y1.iter_mut().enumerate() {
                     for r in 0..R {
                         *y = entry::<SQUARE>(row[r][8 * chunks + c]).mul_add(g[r], *y);
+                    }
+                }
+            }
+
+            /// `dots` and `combine` of different rows in one loop.
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn dots_and_combine<const R: usize>(
+                next: &[$stored],
+                x: &[f64],
+                z: &mut [f64; R],
+                now: &[$stored],
+                g: &[f64; R],
+                y: &mut [f64],
+            ) {
+                let width = x.len();
+                let (x8, x1) = x.as_chunks::<8>();
+                let (y8, y1) = y.as_chunks_mut::<8>();
+                let next: [&[$stored]; R] = from_fn(|r| &next[r * width..(r + 1) * width]);
+                let now: [&[$stored]; R] = from_fn(|r| &now[r * width..(r + 1) * width]);
+                let next8: [&[[$stored; 8]]; R] =
+                    from_fn(|r| &next[r].as_chunks::<8>().0[..x8.len()]);
+                let now8: [&[[$stored; 8]]; R] =
+                    from_fn(|r| &now[r].as_chunks::<8>().0[..x8.len()]);
+                let mut factor = [zero(); R];
+                for r in 0..R {
+                    factor[r] = splat(g[r]);
+                }
+                let mut dot = [zero(); R];
+                let chunks = x8.len();
+                for (c, (x, y)) in x8.iter().zip(y8).enumerate() {
+                    let x = read(x);
+                    let mut t = read(y);
+                    for r in 0..R {
+                        dot[r] = fma(load(&next8[r][c]), x, dot[r]);
+                        t = fma(load(&now8[r][c]), factor[r], t);
+                    }
+                    write(t, y);
+                }
+                for r in 0..R {
+                    z[r] = sum(dot[r]);
+                    for (&v, &x) in next[r][8 * chunks..].iter().zip(x1) {
+                        z[r] = f64::from(v).mul_add(x, z[r]);
+                    }
+                }
+                for (c, y) in y1.iter_mut().enumerate() {
+                    for r in 0..R {
+                        *y = f64::from(now[r][8 * chunks + c]).mul_add(g[r], *y);
                     }
                 }
             }
@@ -217,6 +300,12 @@ mod avx512 {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
+    pub(super) fn add(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_add_pd(a, b)
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
     pub(super) fn fma(a: __m512d, b: __m512d, c: __m512d) -> __m512d {
         _mm512_fmadd_pd(a, b, c)
     }
@@ -280,6 +369,12 @@ mod avx2 {
     #[inline]
     pub(super) fn square(v: Pair) -> Pair {
         (_mm256_mul_pd(v.0, v.0), _mm256_mul_pd(v.1, v.1))
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn add(a: Pair, b: Pair) -> Pair {
+        (_mm256_add_pd(a.0, b.0), _mm256_add_pd(a.1, b.1))
     }
 
     #[target_feature(enable = "avx2,fma")]

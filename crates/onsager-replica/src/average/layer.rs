@@ -4,6 +4,7 @@ use std::f64::consts::PI;
 
 use onsager_scalar::activation::{Activation, Noise, Parity, Piece};
 use onsager_scalar::special::normal_density;
+use onsager_scalar::{Channels, Precisions};
 
 use super::error::{AverageError, finite, not_negative, positive};
 use super::grid::{Centre, Node, graded};
@@ -13,7 +14,7 @@ use super::smooth;
 ///
 /// ```
 /// use onsager_replica::average::layer;
-/// use onsager_scalar::activation::{Erf, PiecewiseLinear, Sigmoid, Smooth, Tanh};
+/// use onsager_scalar::activation::PiecewiseLinear;
 /// let x = layer(&PiecewiseLinear::linear(), 2.0, 0.5, 0.5)?;
 /// assert!((x.mmse - 0.25).abs() < 1e-9); // V/(1 + aV)
 /// assert!((x.score - 1.0).abs() < 1e-9); // a/(1 + aV)
@@ -61,9 +62,10 @@ pub struct LayerAverage {
 ///
 /// ```
 /// use onsager_replica::average::layer;
-/// use onsager_scalar::activation::{Erf, PiecewiseLinear, Sigmoid, Smooth, Tanh};
+/// use onsager_scalar::activation::PiecewiseLinear;
 /// let blind = layer(&PiecewiseLinear::sign(), 0.0, 0.0, 1.0)?;
-/// assert_eq!((blind.overlap, blind.mmse, blind.score), (0.0, 1.0, 0.0));
+/// assert_eq!((blind.overlap, blind.score), (0.0, 0.0));
+/// assert!((blind.mmse - 1.0).abs() < 1e-15);
 /// # Ok::<(), onsager_replica::average::AverageError>(())
 /// ```
 pub fn layer(phi: &dyn Activation, a: f64, q: f64, v: f64) -> Result<LayerAverage, AverageError> {
@@ -256,6 +258,11 @@ struct Inner<'a> {
     runs: Vec<((usize, usize), Vec<Node>)>,
     /// Intervals of `β` that carry mass at the present `ω`.
     spans: Vec<(f64, f64)>,
+    /// Nodes in `β` at the present `ω`, with the weights of both integrals, and their channels.
+    nodes: Vec<Node>,
+    fields: Vec<f64>,
+    omegas: Vec<f64>,
+    channels: Channels,
     /// Nodes for all fields, of a function that bends everywhere.
     bent: Vec<Node>,
     /// Averages of `[1, v², c, g², Var h, ln Z]`.
@@ -272,35 +279,45 @@ impl<'a> Inner<'a> {
             rule,
             runs: vec![],
             spans: vec![],
+            nodes: vec![],
+            fields: vec![],
+            omegas: vec![],
+            channels: Channels::default(),
             bent: vec![],
             sum: [0.0; 6],
         }
     }
 
     fn add(&mut self, eta: f64, omega: f64, weight: f64) {
+        self.nodes.clear();
         if self.a == 0.0 {
             // Nothing is observed: Z = 1, and the integral over the noise is 1.
-            self.point(0.0, omega, weight * (2.0 * PI).sqrt());
-            return;
-        }
-        if !self.bent.is_empty() {
-            let budget = self.budget(eta).sqrt();
-            let reach = budget * self.v.sqrt();
-            let end = |h: f64| self.root * self.phi.apply(h);
-            let (from, to) = (end(omega - reach) - budget, end(omega + reach) + budget);
-            for k in 0..self.bent.len() {
-                let (beta, w) = self.bent[k];
-                if from < beta && beta < to {
-                    self.point(beta, omega, weight * w);
-                }
+            self.nodes.push((0.0, weight * (2.0 * PI).sqrt()));
+        } else if !self.bent.is_empty() {
+            self.bent(eta, omega, weight);
+        } else {
+            match self.competitors(eta, omega) {
+                (first, last) if first == last => self.alone(first, omega, weight),
+                run => self.together(run, weight),
             }
-            return;
         }
-        let (first, last) = self.competitors(eta, omega);
-        if first == last {
-            self.alone(first, omega, weight);
-            return;
-        }
+        self.sum_up(omega);
+    }
+
+    /// A function that bends everywhere: the nodes where it can show.
+    fn bent(&mut self, eta: f64, omega: f64, weight: f64) {
+        let budget = self.budget(eta).sqrt();
+        let reach = budget * self.v.sqrt();
+        let end = |h: f64| self.root * self.phi.apply(h);
+        let (from, to) = (end(omega - reach) - budget, end(omega + reach) + budget);
+        let nodes = self.bent.iter();
+        let nodes = nodes.filter(|(beta, _)| from < *beta && *beta < to);
+        self.nodes
+            .extend(nodes.map(|(beta, w)| (*beta, weight * w)));
+    }
+
+    /// Several pieces: nodes that depend on which they are, where they carry mass.
+    fn together(&mut self, (first, last): (usize, usize), weight: f64) {
         let run = self.runs.iter().position(|r| r.0 == (first, last));
         let run = run.unwrap_or_else(|| {
             let pieces = &self.phi.pieces()[first..=last];
@@ -308,12 +325,11 @@ impl<'a> Inner<'a> {
             self.runs.push(((first, last), nodes));
             self.runs.len() - 1
         });
-        for k in 0..self.runs[run].1.len() {
-            let (beta, w) = self.runs[run].1[k];
-            if self.spans.iter().any(|s| s.0 < beta && beta < s.1) {
-                self.point(beta, omega, weight * w);
-            }
-        }
+        let spans = &self.spans;
+        let inside = |beta: f64| spans.iter().any(|s| s.0 < beta && beta < s.1);
+        let nodes = self.runs[run].1.iter().filter(|(beta, _)| inside(*beta));
+        self.nodes
+            .extend(nodes.map(|(beta, w)| (*beta, weight * w)));
     }
 
     /// η, h and the noise share one budget of squared standard deviations; the floor keeps the last
@@ -360,29 +376,39 @@ impl<'a> Inner<'a> {
         let middle = 0.5 * (count as f64 - 1.0);
         for k in 0..count {
             let beta = self.root * p.at(omega) + (k as f64 - middle) * step;
-            self.point(beta, omega, weight * step);
+            self.nodes.push((beta, weight * step));
         }
     }
 
-    fn point(&mut self, beta: f64, omega: f64, weight: f64) {
-        let c = self.phi.channel(self.a, self.root * beta, omega, self.v);
-        let log = if beta * beta > CANCELLING {
-            self.phi
-                .log_likelihood(self.a, beta / self.root, omega, self.v)
-        } else {
-            c.log_partition - 0.5 * beta * beta
-        };
-        let weight = weight * log.exp() / (2.0 * PI).sqrt();
-        let values = [
-            1.0,
-            c.output.mean * c.output.mean,
-            c.output.variance,
-            c.score * c.score,
-            c.input.variance,
-            c.log_partition,
-        ];
-        for (sum, value) in self.sum.iter_mut().zip(values) {
-            *sum += weight * value;
+    /// Adds the nodes at the present `ω` to the averages.
+    fn sum_up(&mut self, omega: f64) {
+        self.fields.clear();
+        self.fields
+            .extend(self.nodes.iter().map(|n| self.root * n.0));
+        self.omegas.clear();
+        self.omegas.resize(self.nodes.len(), omega);
+        let (a, v) = (Precisions::Shared(self.a), Precisions::Shared(self.v));
+        let c = &mut self.channels;
+        self.phi.channels_into(a, &self.fields, &self.omegas, v, c);
+        for (i, &(beta, weight)) in self.nodes.iter().enumerate() {
+            let log = if beta * beta > CANCELLING {
+                self.phi
+                    .log_likelihood(self.a, beta / self.root, omega, self.v)
+            } else {
+                c.log_partition[i] - 0.5 * beta * beta
+            };
+            let weight = weight * log.exp() / (2.0 * PI).sqrt();
+            let values = [
+                1.0,
+                c.output_mean[i] * c.output_mean[i],
+                c.output_variance[i],
+                c.score[i] * c.score[i],
+                c.input_variance[i],
+                c.log_partition[i],
+            ];
+            for (sum, value) in self.sum.iter_mut().zip(values) {
+                *sum += weight * value;
+            }
         }
     }
 }
