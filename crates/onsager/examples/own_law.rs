@@ -58,7 +58,11 @@ impl Prior for Skewed {
         vec![at(-0.5), at(2.0)]
     }
     fn sample(&self, rng: &mut dyn Rng) -> f64 {
-        if rng.next_u32().is_multiple_of(5) { 2.0 } else { -0.5 }
+        if rng.next_u32().is_multiple_of(5) {
+            2.0
+        } else {
+            -0.5
+        }
     }
     fn discrete_entropy(&self) -> Option<f64> {
         Some(-0.8 * 0.8f64.ln() - 0.2 * 0.2f64.ln())

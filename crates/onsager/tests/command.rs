@@ -342,6 +342,10 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
         "later.toml",
         "[signal]\nprior = \"nonnegative\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
     );
+    let constant = file(
+        "constant.toml",
+        "[signal]\nprior = { kind = \"mixture\", components = [{ weight = 2, mean = 1, variance = 0 }] }\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
+    );
     let glm = file(
         "glm.toml",
         "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"glm\"\nsensing = { ensemble = \"gaussian\", aspect = 1 }\n",
@@ -397,6 +401,32 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
         ),
         (&[p, &bad_syntax], "bad-syntax.toml:2: "),
         (&[p, &later], "prior \"nonnegative\" is not supported yet"),
+        (
+            &[p, &constant],
+            "variance of the mixture must be finite and positive, got 0",
+        ),
+        (
+            &[
+                p,
+                "spiked-sign",
+                "--set",
+                "signal.layers.0.activation={ kind = \"door\", width = -1 }",
+            ],
+            "signal.layers.0.activation.width must be finite and positive, got -1",
+        ),
+        (
+            &[
+                p,
+                "spiked-sign",
+                "--set",
+                "signal.layers.0.activation={ kind = \"piecewise-linear\", pieces = [{ offset = 1 }] }",
+            ],
+            "number of values of the activation must be at least 2, got 1",
+        ),
+        (
+            &[p, "spiked-sign", "--set", "signal.layers.0.noise_before=-1"],
+            "signal.layers.0.noise_before must be finite and not negative, got -1",
+        ),
         (&[p, &glm], "observation \"glm\" is not supported yet"),
         (
             &[p, "spiked-sign", "--set", "observation.nose=1"],
