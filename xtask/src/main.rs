@@ -1,6 +1,8 @@
 #![forbid(unsafe_code)]
-//! Project tasks: `cargo xtask reproduce | data | tidy`. Dispatch only; one module for each command.
+//! Project tasks: `cargo xtask reproduce | bench | data | tidy`. Dispatch only; one
+//! module for each command.
 
+mod bench;
 mod data;
 mod reproduce;
 mod tidy;
@@ -21,6 +23,8 @@ struct Arguments {
 enum Command {
     /// Computes every figure beside the simulation that confirms it, and writes the report
     Reproduce(reproduce::Arguments),
+    /// Measures products and iterations beside a read of the same bytes
+    Bench(bench::Arguments),
     /// Rebuilds the packaged data from the files of Fashion-MNIST
     Data(data::Arguments),
     /// Checks layers, documents, links, the gallery and dependencies
@@ -30,6 +34,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Reproduce(arguments) => reproduce::run(arguments, &root()),
+        Command::Bench(arguments) => bench::run(&arguments, &root()),
         Command::Data(arguments) => data::run(&arguments, &root()),
         Command::Tidy => tidy::run(&root()),
     }
