@@ -118,7 +118,11 @@ fn sizes(profile: Profile) -> Vec<usize> {
 
 /// Small matrices are cheap, and their means are multiplied by less.
 fn count(profile: Profile, p: usize) -> usize {
-    profile.pick(if p < 100 { 400 } else { 100 }, 200, 1000)
+    profile.pick(
+        if p < 100 { 400 } else { 100 },
+        if p < 1000 { 200 } else { 140 },
+        1000,
+    )
 }
 
 fn simulate(
