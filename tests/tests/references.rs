@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use onsager_model::Chain;
-use onsager_replica::StateEvolution;
-use onsager_scalar::Activation;
+use onsager_replica::{StateEvolution, ThresholdKind, Thresholds};
 use onsager_scalar::activation::PiecewiseLinear;
-use onsager_scalar::prior::Gaussian;
+use onsager_scalar::prior::{GaussBernoulli, Gaussian, Mixture};
+use onsager_scalar::{Activation, Prior};
 
 fn activation(name: &str) -> Arc<dyn Activation> {
     Arc::new(match name {
@@ -49,4 +49,50 @@ fn errors_of_layered_priors_match_plain_iteration() {
             found - expected
         );
     }
+}
+
+/// Columns of `reference/sparse_thresholds.csv`: law, sparsity, kind, value over ρ²; rows with the
+/// special sparsities themselves are judged where those are computed.
+#[test]
+fn thresholds_of_sparse_spikes_match_scalar_roots() {
+    let table = include_str!("../reference/sparse_thresholds.csv");
+    let mut judged = 0;
+    let mut known: Option<(String, Thresholds)> = None;
+    for line in table.lines().filter(|line| !line.starts_with('#')).skip(1) {
+        let row: Vec<&str> = line.split(',').collect();
+        let kind = match row[2] {
+            "alg" => ThresholdKind::Algorithmic,
+            "dyn" => ThresholdKind::Dynamical,
+            "it" => ThresholdKind::InformationTheoretic,
+            _ => continue,
+        };
+        let sparsity: f64 = row[1].parse().expect("a sparsity");
+        let value: f64 = row[3].parse().expect("a value");
+        // Rows of one spike stand together.
+        let spike = row[..2].join(",");
+        if known.as_ref().is_none_or(|(name, _)| *name != spike) {
+            known = Some((spike, thresholds_of(row[0], sparsity)));
+        }
+        let found = known.iter().flat_map(|(_, found)| &found.thresholds);
+        let of_kind: Vec<_> = found.filter(|t| t.kind == kind).collect();
+        assert_eq!(of_kind.len(), 1, "{line}");
+        let relative = of_kind[0].value / (sparsity * sparsity * value) - 1.0;
+        // Both sides are promised to 1e-8 or better; thresholds of the crate to 1e-6.
+        assert!(relative.abs() < 1e-8, "{line}: off by {relative:e}");
+        judged += 1;
+    }
+    assert_eq!(judged, 27);
+}
+
+fn thresholds_of(law: &str, sparsity: f64) -> Thresholds {
+    let law: Arc<dyn Prior> = match law {
+        "gauss-bernoulli" => Arc::new(GaussBernoulli::new(sparsity, 0.0, 1.0).expect("a law")),
+        "rademacher-bernoulli" => Arc::new(Mixture::rademacher_bernoulli(sparsity).expect("a law")),
+        "bernoulli" => Arc::new(Mixture::bernoulli(sparsity).expect("a law")),
+        other => panic!("the table has no law {other}"),
+    };
+    let tree = Chain::new(law).spiked_wigner(1.0).expect("a valid model");
+    let chain = StateEvolution::new(&tree).expect("a chain");
+    let curve = chain.curve(None).expect("a curve");
+    chain.thresholds_on(&curve).expect("thresholds")
 }

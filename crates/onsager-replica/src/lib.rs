@@ -14,7 +14,8 @@
 //!
 //! - [`StateEvolution`], [`Curve`], [`Prediction`], [`FixedPoint`]: the curve and its points;
 //!   [`information_at`] off the curve.
-//! - [`thresholds`], [`sweep`], [`sweep_noise`]: families of models.
+//! - [`thresholds`], [`meetings`], [`sweep`], [`sweep_noise`]: families of models.
+//! - [`EqualAreas`]: Maxwell's rule, a second route to information-theoretic thresholds.
 //! - [`trajectory`]: iteration by iteration, in the order of message passing.
 //! - [`spectral`]: principal components and linearised message passing.
 //! - [`mod@average`]: the averages over one factor.

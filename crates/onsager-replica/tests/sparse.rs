@@ -8,71 +8,20 @@ use common::close;
 use onsager_model::{Chain, ModelError, Tree};
 use onsager_replica::ThresholdKind::{Algorithmic, Dynamical, InformationTheoretic, WeakRecovery};
 use onsager_replica::{Curve, Location, StateEvolution, ThresholdKind, Thresholds, meetings};
-use onsager_scalar::prior::{GaussBernoulli, Scale};
-use onsager_scalar::{Moments, Prior};
+use onsager_scalar::Prior;
+use onsager_scalar::prior::{GaussBernoulli, Mixture, Scale};
 
-/// Point masses of given weights, from the definition alone.
-#[derive(Debug, Clone)]
-struct Atoms(Vec<(f64, f64)>);
-
-impl Atoms {
-    /// Logarithms of `weight · exp(exponent)`, and their sum in logs.
-    fn odds(&self, exponent: impl Fn(f64) -> f64) -> (Vec<f64>, f64) {
-        let logs = self.0.iter().map(|(w, x)| w.ln() + exponent(*x));
-        let logs: Vec<f64> = logs.collect();
-        let top = logs.iter().fold(f64::NEG_INFINITY, |m, l| m.max(*l));
-        let odds: Vec<f64> = logs.iter().map(|l| (l - top).exp()).collect();
-        let sum: f64 = odds.iter().sum();
-        (odds.iter().map(|o| o / sum).collect(), top + sum.ln())
-    }
-    fn moment(&self, k: i32) -> f64 {
-        self.0.iter().map(|(w, x)| w * x.powi(k)).sum()
-    }
-}
-
-impl Prior for Atoms {
-    fn log_partition(&self, a: f64, b: f64) -> f64 {
-        self.odds(|x| b * x - 0.5 * a * x * x).1
-    }
-    fn log_likelihood(&self, a: f64, y: f64) -> f64 {
-        self.odds(|x| -0.5 * a * (x - y).powi(2)).1
-    }
-    fn moments(&self, a: f64, b: f64) -> Moments {
-        let (odds, _) = self.odds(|x| b * x - 0.5 * a * x * x);
-        let average = |f: &dyn Fn(f64) -> f64| -> f64 {
-            odds.iter().zip(&self.0).map(|(o, (_, x))| o * f(*x)).sum()
-        };
-        let mean = average(&|x| x);
-        let variance = average(&|x| (x - mean).powi(2));
-        Moments { mean, variance }
-    }
-    fn mean(&self) -> f64 {
-        self.moment(1)
-    }
-    fn second_moment(&self) -> f64 {
-        self.moment(2)
-    }
-    fn scales(&self) -> Vec<Scale> {
-        let scale = |(_, x): &(f64, f64)| Scale {
-            mean: *x,
-            variance: 0.0,
-        };
-        self.0.iter().map(scale).collect()
-    }
-    fn sample(&self, _: &mut dyn rand::Rng) -> f64 {
-        unreachable!("nothing is drawn")
-    }
-    fn discrete_entropy(&self) -> Option<f64> {
-        Some(-self.0.iter().map(|(w, _)| w * w.ln()).sum::<f64>())
-    }
+/// -1/3 with probability 0.9, else 3: mean 0 but for rounding, `E x² = 1`, `E x³ = 8/3`.
+fn skewed() -> Mixture {
+    let point = |mean| Scale {
+        mean,
+        variance: 0.0,
+    };
+    Mixture::new([(0.9, point(-1.0 / 3.0)), (0.1, point(3.0))]).unwrap()
 }
 
 fn gauss_bernoulli(rho: f64) -> GaussBernoulli {
     GaussBernoulli::new(rho, 0.0, 1.0).unwrap()
-}
-
-fn rademacher_bernoulli(rho: f64) -> Atoms {
-    Atoms(vec![(1.0 - rho, 0.0), (0.5 * rho, 1.0), (0.5 * rho, -1.0)])
 }
 
 fn wigner(law: impl Prior + 'static) -> Tree {
@@ -116,7 +65,6 @@ fn a_fold_next_to_zero_overlap_has_the_depth_of_the_series() {
 #[test]
 fn equal_areas_lie_where_potentials_are_equal() {
     // Two laws that lose zero overlap by a fold, one that is skewed and jumps off it at once.
-    let skewed = Atoms(vec![(0.9, -1.0 / 3.0), (0.1, 3.0)]);
     let both = |(chain, curve, all): (StateEvolution, Curve, Thresholds)| {
         let areas = chain.equal_areas(&curve).unwrap();
         let potentials = values(&all, InformationTheoretic);
@@ -125,16 +73,16 @@ fn equal_areas_lie_where_potentials_are_equal() {
         close(areas[0].noise, potentials[0], 1e-8 * potentials[0]);
     };
     both(found(gauss_bernoulli(0.05)));
-    both(found(rademacher_bernoulli(0.05)));
-    both(found(skewed));
+    both(found(Mixture::rademacher_bernoulli(0.05).unwrap()));
+    both(found(skewed()));
 }
 
 #[test]
 fn a_skewed_spike_jumps_off_zero_overlap() {
     // Δ(A) = ρ² + A((E x³)²/2 - ρ³) + ...: the branch leaves upwards.
-    let law = Atoms(vec![(0.9, -1.0 / 3.0), (0.1, 3.0)]);
-    assert!(law.moment(3).powi(2) > 2.0 * law.moment(2).powi(3));
-    let (_, _, all) = found(law);
+    let third: f64 = 0.9 * (-1.0f64 / 3.0).powi(3) + 0.1 * 27.0;
+    assert!(third * third > 2.0);
+    let (_, _, all) = found(skewed());
     for kind in [WeakRecovery, Algorithmic] {
         let t = all.thresholds.iter().find(|t| t.kind == kind).unwrap();
         assert_eq!(t.at, Location::Origin);

@@ -234,8 +234,7 @@ fn curves(case: Case, points: usize) -> Result<Vec<Row>, FigureError> {
     Ok(rows)
 }
 
-/// Error of a run, and whether it ended nearer to the frozen state, which has none, than to the
-/// other one.
+/// Error of one run.
 fn run(sized: &Sized, instance: &Instance, start: Start, seed: Seed) -> Result<f64, FigureError> {
     let settings = Settings {
         start,
