@@ -84,7 +84,7 @@ pub fn check_activation_with(phi: &dyn Activation, seed: u64) -> Result<Report, 
         }
     }
     check.columns(&mut report, &mut rng);
-    report.verdict()
+    report.nothing_unseen().verdict()
 }
 
 /// A message `b = a y` from above and a field from below.
