@@ -74,9 +74,12 @@ def line(extreme):
     return sorted({s * x for x in grid for s in (1.0, -1.0)})
 
 
+def place(name):
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), f"scalar_{name}.csv")
+
+
 def write(name, columns, rows, note):
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"scalar_{name}.csv")
-    with open(path, "w", newline="\n") as out:
+    with open(place(name), "w", newline="\n") as out:
         out.write("# made by scalar_tables.py: mpmath, 80 digits of working precision, 25 printed\n")
         out.write(f"# {note}\n")
         out.write(columns + "\n")
@@ -123,6 +126,51 @@ def tables():
         [(x, log1p(exp(mpf(x))), 1 / (1 + exp(-mpf(x))), log(cosh(mpf(x))), 1 / cosh(mpf(x)) ** 2) for x in line(350.0)],
         "ln(1 + e^x), 1/(1 + e^-x), ln cosh x, 1/cosh^2 x",
     )
+    mp.dps = 250
+    with open(place("interval"), "w", newline="\n") as out:
+        out.write("# made by scalar_tables.py: mpmath, 250 digits of working precision, 20 printed\n")
+        out.write("lower,upper,log_mass,mean,above,below,variance,deficit,third,fourth\n")
+        for lower, upper in intervals():
+            values = interval(lower, upper)
+            out.write(",".join([repr(lower), repr(upper)] + [nstr(v, 20) for v in values]) + "\n")
+    mp.dps = 80
+
+
+def intervals():
+    """Intervals of every width, around the origin and in the tails, on a coarse grid."""
+    ends = [0.0, 0.03, 0.7, 1.6, 4.5, 20.0, 300.0, 1e4, 1e8]
+    widths = [1e-8, 1e-3, 0.2, 1.1, 2.9, 3.1, 5.3, 12.0, 80.0, 1e6]
+    for k, lower in enumerate(ends):
+        for width in widths[k % 2 :: 2] if k else widths:
+            yield lower, lower + width
+            if lower:
+                # Across the origin, and the mirror image of a tail.
+                yield -lower, -lower + width
+                yield -lower - width, -lower
+    for lower in (-300.0, -4.5, -0.7, 0.0, 0.7, 4.5, 300.0, 1e8):
+        yield lower, float("inf")
+        yield float("-inf"), lower
+
+
+def interval(lower, upper):
+    """ln mass, mean, distances to the ends, variance, 1 - variance, third and fourth moment."""
+    lower, upper = mpf(lower), mpf(upper)
+    if lower + upper < 0:
+        log_mass, mean, above, below, variance, deficit, third, fourth = interval(-upper, -lower)
+        return log_mass, -mean, below, above, variance, deficit, -third, fourth
+    # Everything relative to the density at `lower`, so that no digit leaves the range.
+    tail = lambda x: (1 / (x + truncated_mean_far(x)) if x > 60 else 1 / hazard(x))
+    gone = mpf(0) if upper == mp.inf else exp(-(upper - lower) * (upper + lower) / 2)
+    mass = tail(lower) - (gone * tail(upper) if gone else 0)
+    power = lambda k: lower**k - (gone * upper**k if gone else 0)
+    m = [mpf(1), power(0) / mass]
+    for k in (2, 3, 4):
+        m.append((k - 1) * m[k - 2] + power(k - 1) / mass)
+    mean, second = m[1], m[2] - m[1] ** 2
+    third = m[3] - 3 * m[1] * m[2] + 2 * m[1] ** 3
+    fourth = m[4] - 4 * m[1] * m[3] + 6 * m[1] ** 2 * m[2] - 3 * m[1] ** 4
+    log_mass = log(mass) - lower**2 / 2 - log(sqrt(2 * pi))
+    return log_mass, mean, mean - lower, upper - mean, second, 1 - second, third, fourth
 
 
 def fraction(t, first, terms=400):

@@ -8,7 +8,7 @@ use onsager_figures::REGISTRY;
 use toml::Table;
 
 /// Each member with the members it may depend on; tests and examples of a member may use more.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("onsager-scalar", &[]),
     ("onsager-operators", &[]),
     (
@@ -32,28 +32,31 @@ const LAYERS: [(&str, &[&str]); 10] = [
         "onsager-replica",
         &["onsager-scalar", "onsager-ensembles", "onsager-model"],
     ),
+    ("onsager-lattice", &[]),
     ("onsager-figures", &BELOW_FIGURES),
     ("onsager", &BELOW_FIGURES),
     ("xtask", &ALL),
     ("onsager-tests", &ALL),
 ];
 
-const BELOW_FIGURES: [&str; 6] = [
+const BELOW_FIGURES: [&str; 7] = [
     "onsager-scalar",
     "onsager-operators",
     "onsager-ensembles",
     "onsager-model",
     "onsager-amp",
     "onsager-replica",
+    "onsager-lattice",
 ];
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     "onsager-scalar",
     "onsager-operators",
     "onsager-ensembles",
     "onsager-model",
     "onsager-amp",
     "onsager-replica",
+    "onsager-lattice",
     "onsager-figures",
     "onsager",
 ];

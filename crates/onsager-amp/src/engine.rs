@@ -4,7 +4,7 @@ use onsager_model::FactorKind;
 use onsager_operators::Field;
 
 use crate::graph::Graph;
-use crate::{AmpError, Memory, Message, Ports, Posterior, Problem, Rule, Schedule};
+use crate::{AmpError, Memory, Message, Ports, Posterior, Problem, Rule, Schedule, Step};
 
 /// The messages and rules of a problem; one sweep follows the schedule once.
 ///
@@ -76,23 +76,67 @@ impl<F: Field> Engine<F> {
 
     /// Follows the schedule once; `step` in `(0, 1]` is the weight of the new messages.
     ///
+    /// Where a factor sends outwards, its outer neighbour estimates and the factor answers inwards
+    /// in adjacent undamped steps, one pass over the matrix may do all three, with the same bits.
+    ///
     /// # Errors
     /// What a rule refuses.
     pub fn sweep(&mut self, step: f64) -> Result<(), AmpError> {
-        for s in self.schedule.steps() {
-            let rule = &mut self.rules[s.factor];
-            let graph = &mut self.graph;
-            let factor = s.factor;
-            rule.update(
-                &s.targets,
-                &mut Ports {
-                    graph,
-                    factor,
-                    step,
-                },
-            )?;
+        let mut at = 0;
+        while at < self.schedule.steps().len() {
+            if step == 1.0 && self.pass(at)? {
+                at += 3;
+                continue;
+            }
+            let Step { factor, targets } = &self.schedule.steps()[at];
+            let mut ports = Ports {
+                graph: &mut self.graph,
+                factor: *factor,
+                step,
+            };
+            self.rules[*factor].update(targets, &mut ports)?;
+            at += 1;
         }
         Ok(())
+    }
+
+    /// The three steps from `at` on in one pass, if they are made for it and their rules can.
+    fn pass(&mut self, at: usize) -> Result<bool, AmpError> {
+        let Some([out, outer, back]) = self.schedule.steps().get(at..at + 3) else {
+            return Ok(false);
+        };
+        let targets = [&out.targets[..], &outer.targets, &back.targets];
+        if out.factor != back.factor || targets != [&[1][..], &[0, 1], &[0]] {
+            return Ok(false);
+        }
+        let (f, g) = (out.factor, outer.factor);
+        let graph = &mut self.graph;
+        let between = graph.edges[graph.of_factor[f][1]].variable;
+        let meet = graph.edges[graph.of_factor[g][0]].variable == between;
+        let Ok([inner, outer]) = self.rules.get_disjoint_mut([f, g]) else {
+            return Ok(false);
+        };
+        let (true, true, Some(outer)) = (
+            meet,
+            graph.of_variable(between).count() == 2,
+            outer.componentwise(),
+        ) else {
+            return Ok(false);
+        };
+        let mut ports = Ports {
+            graph,
+            factor: g,
+            step: 1.0,
+        };
+        let above = ports.message(1);
+        ports.factor = f;
+        let Some([h, x]) = inner.pass(outer, &above, &mut ports)? else {
+            return Ok(false);
+        };
+        ports.factor = g;
+        ports.estimate(0, h);
+        ports.estimate(1, x);
+        Ok(true)
     }
 
     /// Lets every rule improve its parameters from the present messages.

@@ -112,7 +112,8 @@ impl<F: Field> Graph<F> {
         self.edges.iter().map(one).sum()
     }
 
-    fn of_variable(&self, variable: usize) -> impl Iterator<Item = usize> + '_ {
+    /// The edges of a variable, innermost factor first.
+    pub(crate) fn of_variable(&self, variable: usize) -> impl Iterator<Item = usize> + '_ {
         (0..self.edges.len()).filter(move |e| self.edges[*e].variable == variable)
     }
 }

@@ -1,5 +1,7 @@
 //! What an edge carries: Gaussian messages, and the moments computed behind them.
 
+use std::ops::Range;
+
 use nalgebra::DMatrix;
 use onsager_operators::Field;
 use onsager_scalar::Precisions;
@@ -117,6 +119,16 @@ impl<F: Field> Message<F> {
         }
     }
 
+    /// The components of problem `t`.
+    #[must_use]
+    pub fn fields(&self, t: usize) -> Fields<'_, F> {
+        let n = self.field.nrows();
+        Fields {
+            precision: self.precision.column(t),
+            field: &self.field.as_slice()[t * n..(t + 1) * n],
+        }
+    }
+
     /// The product of two messages: natural parameters add.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
@@ -142,6 +154,32 @@ impl<F: Field> Message<F> {
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.precision.is_finite() && self.field.iter().all(|b| b.is_finite())
+    }
+}
+
+/// A run of components of a message.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a, F: Field = f64> {
+    /// `a`, one for all components or one each.
+    pub precision: Precisions<'a>,
+    /// `b`.
+    pub field: &'a [F],
+}
+
+impl<F: Field> Fields<'_, F> {
+    /// The components `run` of these.
+    ///
+    /// # Panics
+    /// When `run` reaches beyond them.
+    #[must_use]
+    pub fn run(&self, run: Range<usize>) -> Self {
+        Self {
+            field: &self.field[run.clone()],
+            precision: match self.precision {
+                Precisions::Shared(a) => Precisions::Shared(a),
+                Precisions::Each(a) => Precisions::Each(&a[run]),
+            },
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use onsager_operators::Field;
 
 use crate::graph::Graph;
-use crate::{AmpError, Message, Posterior};
+use crate::{AmpError, Fields, Message, Posterior};
 
 /// A factor at finite size: reads messages or moments of its edges, writes messages.
 ///
@@ -50,6 +50,27 @@ pub trait Rule<F: Field = f64>: Send {
     /// A product that is refused, a variable that nothing has estimated yet.
     fn update(&mut self, targets: &[usize], ports: &mut Ports<'_, F>) -> Result<(), AmpError>;
 
+    /// The factor as a function of single components, if it is one between two variables.
+    fn componentwise(&self) -> Option<&dyn Componentwise<F>> {
+        None
+    }
+
+    /// Sends to port 1, lets the factor `outer` there estimate both of its variables, and sends
+    /// to port 0, in one pass over a matrix; undamped. `above` is what all others say about the
+    /// outer variable of `outer`. Returns the moments that `outer` would have sent to its two
+    /// ports, or `None`, with nothing done, where the factor needs three steps.
+    ///
+    /// # Errors
+    /// As for [`Rule::update`].
+    fn pass(
+        &mut self,
+        _outer: &dyn Componentwise<F>,
+        _above: &Message<F>,
+        _ports: &mut Ports<'_, F>,
+    ) -> Result<Option<[Posterior<F>; 2]>, AmpError> {
+        Ok(None)
+    }
+
     /// The factor's share of the Bethe evidence of each problem, in nats, at the present messages.
     ///
     /// # Errors
@@ -77,6 +98,14 @@ pub trait Rule<F: Field = f64>: Send {
     fn bytes(&self) -> usize {
         0
     }
+}
+
+/// A factor that acts on each component of its two variables by itself.
+pub trait Componentwise<F: Field = f64>: Sync {
+    /// Writes the posterior means and variances of both variables, `[[E h, var h], [E x, var x]]`,
+    /// for a run of components, from the messages to the inner variable, `below`, and to the outer
+    /// one, `above`.
+    fn moments(&self, below: Fields<'_, F>, above: Fields<'_, F>, out: &mut [[(F, f64); 2]]);
 }
 
 /// How the present estimates depend on the matrices, which decides the first Onsager terms.

@@ -4,15 +4,16 @@ mod common;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use common::{draw, layer, problem};
 use nalgebra::DMatrix;
 use onsager_amp::{
-    AmpError, Damping, Diagonal, Posterior, Problem, Schedule, Settings, Start, Step, Stop, infer,
-    infer_observed, spectral,
+    AmpError, Damping, Diagonal, Posterior, Problem, Schedule, Settings, Start, Step, Stop,
+    Variances, infer, infer_observed, spectral,
 };
 use onsager_model::{Chain, Instance, Tree};
-use onsager_operators::{Dense, Symmetric};
+use onsager_operators::{Between, Dense, LinearOperator, OperatorError, Shape, Symmetric};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher};
 use proptest::prelude::*;
@@ -47,6 +48,93 @@ fn a_global_flip_of_the_start_flips_the_estimate() {
     let two = infer(&problem, &sweeps(-ramp(200), 15)).unwrap();
     // Odd functions and products are odd to the last bit but for log-sum-exp of swapped terms.
     assert!((&one.estimate + &two.estimate).norm() < 1e-9 * one.estimate.norm());
+}
+
+/// Counts how often a matrix was read for both products at once.
+struct Reads(Dense, AtomicU64);
+
+impl LinearOperator for Reads {
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+    fn apply_column(&self, x: &[f64], y: &mut [f64]) {
+        self.0.apply_column(x, y)
+    }
+    fn apply_adjoint_column(&self, x: &[f64], y: &mut [f64]) {
+        self.0.apply_adjoint_column(x, y)
+    }
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+    fn apply_through(&self, x: &[f64], g: &Between<'_, f64>, kept: &mut [f64], y: &mut [f64]) {
+        self.1.fetch_add(1, Relaxed);
+        self.0.apply_through(x, g, kept, y)
+    }
+    fn apply_squared_column(&self, x: &[f64], y: &mut [f64]) -> Result<(), OperatorError> {
+        self.0.apply_squared_column(x, y)
+    }
+    fn apply_squared_adjoint_column(&self, x: &[f64], y: &mut [f64]) -> Result<(), OperatorError> {
+        self.0.apply_squared_adjoint_column(x, y)
+    }
+}
+
+#[test]
+fn one_pass_over_the_weights_gives_the_bits_of_three_steps() {
+    let relu = Arc::new(PiecewiseLinear::relu());
+    let tree = layer(0.8, PiecewiseLinear::sign())
+        .layer(1.7, relu)
+        .spiked_wigner(0.3)
+        .unwrap();
+    let drawn = draw(&tree, 170, 31);
+    let mut given = Instance::given(&tree, drawn.sizes()).unwrap();
+    let mut weights = Vec::new();
+    for f in 0..tree.factors().len() {
+        let Some(matrix) = drawn.operator(f) else {
+            continue;
+        };
+        let n = matrix.shape().columns;
+        let full = matrix.apply(&DMatrix::identity(n, n)).unwrap();
+        let reads = Arc::new(Reads(Dense::from_matrix(&full).unwrap(), AtomicU64::new(0)));
+        given = given.operator(f, reads.clone()).unwrap();
+        weights.push(reads);
+    }
+    let problem = Problem::new(&tree, &given.build().unwrap()).unwrap();
+    // The same steps; but the activations name their outer variable first, and no pass is made.
+    let default = Schedule::of(&tree);
+    let mut steps = default.steps().to_vec();
+    let activations = steps.iter_mut().filter(|s| s.targets == [0, 1]);
+    activations.for_each(|s| s.targets.reverse());
+    let apart = Schedule::new(&tree, steps).unwrap();
+    let run = |schedule: &Schedule, damping, variances| {
+        let settings = Settings {
+            schedule: Some(schedule.clone()),
+            max_iterations: 8,
+            damping,
+            variances,
+            ..Settings::default()
+        };
+        let before: u64 = weights.iter().map(|w| w.1.load(Relaxed)).sum();
+        let outcome = infer(&problem, &settings).unwrap();
+        let reads = weights.iter().map(|w| w.1.load(Relaxed)).sum::<u64>() - before;
+        let variables = outcome.variables.iter();
+        let moments: Vec<_> = variables
+            .map(|v| (v.mean.clone(), v.variance.clone()))
+            .collect();
+        (
+            reads,
+            (moments, outcome.trace, outcome.evidence, outcome.products),
+        )
+    };
+    let plain = Damping::Fixed(1.0);
+    let (joint, three) = (
+        run(&default, plain, Variances::Shared),
+        run(&apart, plain, Variances::Shared),
+    );
+    assert_eq!((joint.0, three.0), (2 * 8, 0)); // two layers, eight sweeps
+    assert_eq!(joint.1, three.1);
+    // Damped messages and one variance per component need three steps.
+    assert_eq!(run(&default, Damping::Fixed(0.5), Variances::Shared).0, 0);
+    assert_eq!(run(&default, plain, Variances::PerComponent).0, 0);
 }
 
 #[test]

@@ -153,9 +153,11 @@ pub fn spiked_wigner<S: Stored>(
     let scale = (signal.len() as f64).sqrt();
     let fill = |i: usize, row: &mut [f64]| {
         let mut stream = streams.row(i);
-        for (j, y) in row.iter_mut().enumerate() {
-            let xi = normal(&mut stream) * if i == j { 2f64.sqrt() } else { 1.0 };
-            *y = signal[i] * signal[j] / scale + sd * xi;
+        row.iter_mut().for_each(|xi| *xi = normal(&mut stream));
+        row[i] *= 2f64.sqrt();
+        // Apart from the draws, so that it is vectorised.
+        for (y, x) in row.iter_mut().zip(signal) {
+            *y = signal[i] * x / scale + sd * *y;
         }
     };
     SymmetricTiles::from_rows(signal.len(), fill).map_err(|e: OperatorError| e.into())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use onsager_scalar::activation::PiecewiseLinear;
+use onsager_scalar::activation::{Piece, PiecewiseLinear};
 use serde::Serialize;
 
 use crate::ModelError;
@@ -96,6 +96,17 @@ impl Activation {
             Self::Sign => Arc::new(PiecewiseLinear::sign()),
             Self::Relu => Arc::new(PiecewiseLinear::relu()),
             Self::Abs => Arc::new(PiecewiseLinear::abs()),
+            Self::LeakyRelu { slope } => Arc::new(PiecewiseLinear::leaky_relu(*slope)?),
+            Self::HardTanh => Arc::new(PiecewiseLinear::hard_tanh()),
+            Self::Door { width } => Arc::new(PiecewiseLinear::door(*width)?),
+            Self::PiecewiseLinear { pieces } => {
+                Arc::new(PiecewiseLinear::new(pieces.iter().map(|p| Piece {
+                    lower: p.lower.unwrap_or(f64::NEG_INFINITY),
+                    upper: p.upper.unwrap_or(f64::INFINITY),
+                    offset: p.offset,
+                    slope: p.slope,
+                }))?)
+            }
             Self::Custom(activation) => activation.0.clone(),
             other => return Err(ModelError::not_supported("activation", other.kind())),
         })

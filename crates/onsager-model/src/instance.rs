@@ -471,7 +471,7 @@ fn discrete_weights(law: &dyn Prior, atoms: &[f64]) -> Option<Vec<f64>> {
     } else {
         0.0
     };
-    let weight = |m: &f64| (law.log_partition(a, a * m) - 0.5 * a * m * m).exp();
+    let weight = |m: &f64| law.log_likelihood(a, *m).exp();
     let weights: Vec<f64> = atoms.iter().map(weight).collect();
     // A law that does not list all its atoms has no composition that could be fixed.
     ((weights.iter().sum::<f64>() - 1.0).abs() < 1e-9).then_some(weights)

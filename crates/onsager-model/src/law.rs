@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use onsager_scalar::{Prior, prior};
+use onsager_scalar::prior::{self, Mixture, Prior, Truncated};
 use serde::Serialize;
 
 use crate::ModelError;
@@ -18,8 +18,8 @@ use crate::reader::{Kinds, Range, Reader};
 /// use onsager_model::Law;
 /// let law = Law::GaussBernoulli { sparsity: 0.1, mean: 0.0, variance: 1.0 };
 /// assert_eq!(law.build()?.second_moment(), 0.1);
-/// let refused = Law::Laplace { scale: 1.0 }.build().unwrap_err();
-/// assert_eq!(refused.to_string(), "prior \"laplace\" is not supported yet");
+/// let refused = Law::L1 { strength: 1.0 }.build().unwrap_err();
+/// assert_eq!(refused.to_string(), "prior \"l1\" is not supported yet");
 /// # Ok::<(), onsager_model::ModelError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -171,6 +171,19 @@ impl Law {
                 mean,
                 variance,
             } => Arc::new(prior::GaussBernoulli::new(*sparsity, *mean, *variance)?),
+            Self::Binary { probability } => Arc::new(Mixture::binary(*probability)?),
+            Self::Bernoulli { sparsity } => Arc::new(Mixture::bernoulli(*sparsity)?),
+            Self::Exponential { mean } => Arc::new(Truncated::exponential(*mean)?),
+            Self::Laplace { scale } => Arc::new(Truncated::laplace(*scale)?),
+            Self::HalfNormal { scale } => Arc::new(Truncated::half_normal(*scale)?),
+            Self::Uniform { low, high } => Arc::new(Truncated::uniform(*low, *high)?),
+            Self::RademacherBernoulli { sparsity } => {
+                Arc::new(Mixture::rademacher_bernoulli(*sparsity)?)
+            }
+            Self::Mixture { components } => Arc::new(Mixture::new(components.iter().map(|c| {
+                let (mean, variance) = (c.mean, c.variance);
+                (c.weight, prior::Scale { mean, variance })
+            }))?),
             Self::Custom(law) => law.0.clone(),
             other => return Err(ModelError::not_supported("prior", other.kind())),
         })

@@ -2,9 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use nalgebra::DMatrix;
-
-use crate::operator::{check_columns, check_square};
+use crate::operator::{Between, check_columns, check_square};
 use crate::{Field, LinearOperator, OperatorError, Shape};
 
 /// The identity of dimension `size`, over any field.
@@ -240,15 +238,23 @@ impl<F: Field, O: LinearOperator<F>> LinearOperator<F> for Counted<O> {
         self.adjoint.fetch_add(1, Relaxed);
         self.operator.apply_adjoint_column(x, y)
     }
-    fn apply(&self, x: &DMatrix<F>) -> Result<DMatrix<F>, OperatorError> {
-        let y = self.operator.apply(x)?;
-        self.forward.fetch_add(x.ncols() as u64, Relaxed);
-        Ok(y)
+    fn apply_columns(&self, x: &[F], y: &mut [F]) {
+        let columns = x
+            .len()
+            .checked_div(self.operator.shape().columns)
+            .unwrap_or(0);
+        self.forward.fetch_add(columns as u64, Relaxed);
+        self.operator.apply_columns(x, y)
     }
-    fn apply_adjoint(&self, x: &DMatrix<F>) -> Result<DMatrix<F>, OperatorError> {
-        let y = self.operator.apply_adjoint(x)?;
-        self.adjoint.fetch_add(x.ncols() as u64, Relaxed);
-        Ok(y)
+    fn apply_adjoint_columns(&self, x: &[F], y: &mut [F]) {
+        let columns = x.len().checked_div(self.operator.shape().rows).unwrap_or(0);
+        self.adjoint.fetch_add(columns as u64, Relaxed);
+        self.operator.apply_adjoint_columns(x, y)
+    }
+    fn apply_through(&self, x: &[F], g: &Between<'_, F>, kept: &mut [F], y: &mut [F]) {
+        self.forward.fetch_add(1, Relaxed);
+        self.adjoint.fetch_add(1, Relaxed);
+        self.operator.apply_through(x, g, kept, y)
     }
     fn bytes(&self) -> usize {
         self.operator.bytes()

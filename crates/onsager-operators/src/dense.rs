@@ -2,9 +2,9 @@
 
 use nalgebra::DMatrix;
 
-use crate::kernels::{self, Kernels, Stored};
-use crate::operator::check_columns;
-use crate::threads::{PARTS, Threads};
+use crate::kernels::{self, Kernels, Stored, same, same_mut};
+use crate::operator::{Between, check_columns, each_column, two_passes};
+use crate::threads::{Run, Threads, part};
 use crate::{Field, Level, LinearOperator, OperatorError, Shape};
 
 /// A dense matrix over a field, stored by rows.
@@ -40,9 +40,7 @@ impl<F: Field> Dense<F> {
                 found: entries.len(),
             });
         }
-        if let Some(at) = entries.iter().position(|a| !a.is_finite()) {
-            return Err(not_finite(shape, at, entries[at].modulus()));
-        }
+        check(shape, &entries)?;
         Ok(Self {
             shape,
             entries,
@@ -61,9 +59,18 @@ impl<F: Field> Dense<F> {
         for i in 0..shape.rows {
             let start = entries.len();
             entries.resize(start + shape.columns, F::zero());
-            fill(i, &mut entries[start..]);
+            let row = &mut entries[start..];
+            fill(i, row);
+            // While the row is in the cache.
+            if !row.iter().fold(true, |all, a| all & a.is_finite()) {
+                check(shape, &entries)?;
+            }
         }
-        Self::new(shape, entries)
+        Ok(Self {
+            shape,
+            entries,
+            run: Run::default(),
+        })
     }
 
     /// The same matrix, copied from column-major storage.
@@ -116,11 +123,19 @@ impl<F: Field> Dense<F> {
 
     /// The level that products run at.
     pub fn level(&self) -> Level {
-        if kernels::as_real(&self.entries).is_some() {
+        if same::<_, f64>(&self.entries).is_some() {
             self.run.kernels.level()
         } else {
             Level::Portable
         }
+    }
+}
+
+impl Dense {
+    /// Sum of the stored entries, read once by the threads of a product: the time that no
+    /// product can beat.
+    pub fn total(&self) -> f64 {
+        self.run.total(&self.entries)
     }
 }
 
@@ -158,9 +173,16 @@ impl DenseF32 {
         for i in 0..shape.rows {
             row.fill(0.0);
             fill(i, &mut row);
+            if let Some(j) = kernels::not_finite::<f32>(&row) {
+                return Err(not_finite(shape, i * shape.columns + j, row[j]));
+            }
             entries.extend(row.iter().map(|&a| f32::nearest(a)));
         }
-        Self::new(shape, entries)
+        Ok(Self {
+            shape,
+            entries,
+            run: Run::default(),
+        })
     }
 
     /// All entries, row by row.
@@ -201,6 +223,19 @@ impl DenseF32 {
     pub fn level(&self) -> Level {
         self.run.kernels.level()
     }
+
+    /// As [`Dense::total`].
+    pub fn total(&self) -> f64 {
+        self.run.total(&self.entries)
+    }
+}
+
+/// Refuses the first entry that is not finite.
+fn check<F: Field>(shape: Shape, entries: &[F]) -> Result<(), OperatorError> {
+    match entries.iter().position(|a| !a.is_finite()) {
+        Some(at) => Err(not_finite(shape, at, entries[at].modulus())),
+        None => Ok(()),
+    }
 }
 
 fn not_finite(shape: Shape, at: usize, value: f64) -> OperatorError {
@@ -219,31 +254,54 @@ impl<F: Field> LinearOperator<F> for Dense<F> {
     }
 
     fn apply_column(&self, x: &[F], y: &mut [F]) {
-        if let (Some(a), Some(x)) = (kernels::as_real(&self.entries), kernels::as_real(x))
-            && let Some(y) = kernels::as_real_mut(y)
-        {
-            return self.run.rows::<f64, false>(self.shape, a, x, y);
-        }
-        let dot = |i| {
-            self.row(i)
-                .iter()
-                .zip(x)
-                .fold(F::zero(), |s, (&a, &x)| s + a * x)
-        };
-        y.iter_mut().enumerate().for_each(|(i, y)| *y = dot(i));
+        self.apply_columns(x, y)
     }
 
     fn apply_adjoint_column(&self, x: &[F], y: &mut [F]) {
-        if let (Some(a), Some(x)) = (kernels::as_real(&self.entries), kernels::as_real(x))
-            && let Some(y) = kernels::as_real_mut(y)
+        self.apply_adjoint_columns(x, y)
+    }
+
+    fn apply_columns(&self, x: &[F], y: &mut [F]) {
+        if let (Some(a), Some(x)) = (same::<_, f64>(&self.entries), same::<_, f64>(x))
+            && let Some(y) = same_mut::<_, f64>(y)
+        {
+            return self.run.rows::<f64, false>(self.shape, a, x, y);
+        }
+        each_column(self.shape, x, y, |x, y| {
+            for (i, y) in y.iter_mut().enumerate() {
+                let pairs = self.row(i).iter().zip(x);
+                *y = pairs.fold(F::zero(), |s, (&a, &x)| s + a * x);
+            }
+        });
+    }
+
+    fn apply_adjoint_columns(&self, x: &[F], y: &mut [F]) {
+        if let (Some(a), Some(x)) = (same::<_, f64>(&self.entries), same::<_, f64>(x))
+            && let Some(y) = same_mut::<_, f64>(y)
         {
             return self.run.columns::<f64, false>(self.shape, a, x, y);
         }
-        y.fill(F::zero());
-        for (i, &x) in x.iter().enumerate() {
-            y.iter_mut()
-                .zip(self.row(i))
-                .for_each(|(y, a)| *y += a.conjugate() * x);
+        each_column(self.shape.transpose(), x, y, |x, y| {
+            y.fill(F::zero());
+            for (i, &x) in x.iter().enumerate() {
+                y.iter_mut()
+                    .zip(self.row(i))
+                    .for_each(|(y, a)| *y += a.conjugate() * x);
+            }
+        });
+    }
+
+    fn apply_through(&self, x: &[F], g: &Between<'_, F>, kept: &mut [F], y: &mut [F]) {
+        let real = |first: usize, z: &[f64], out: &mut [f64], kept: &mut [f64]| {
+            if let (Some(z), Some(out), Some(kept)) = (same(z), same_mut(out), same_mut(kept)) {
+                g(first, z, out, kept)
+            }
+        };
+        match (same(&self.entries), same(x), same_mut(kept), same_mut(y)) {
+            (Some(a), Some(x), Some(kept), Some(y)) if !a.is_empty() => {
+                self.run.through::<f64>(self.shape, a, x, &real, kept, y)
+            }
+            _ => two_passes(self, x, g, kept, y),
         }
     }
 
@@ -253,7 +311,7 @@ impl<F: Field> LinearOperator<F> for Dense<F> {
 
     fn apply_squared_column(&self, x: &[f64], y: &mut [f64]) -> Result<(), OperatorError> {
         check_columns(self.shape, x, y)?;
-        if let Some(a) = kernels::as_real(&self.entries) {
+        if let Some(a) = same::<_, f64>(&self.entries) {
             self.run.rows::<f64, true>(self.shape, a, x, y);
         } else {
             let dot = |i| {
@@ -270,7 +328,7 @@ impl<F: Field> LinearOperator<F> for Dense<F> {
 
     fn apply_squared_adjoint_column(&self, x: &[f64], y: &mut [f64]) -> Result<(), OperatorError> {
         check_columns(self.shape.transpose(), x, y)?;
-        if let Some(a) = kernels::as_real(&self.entries) {
+        if let Some(a) = same::<_, f64>(&self.entries) {
             self.run.columns::<f64, true>(self.shape, a, x, y);
         } else {
             y.fill(0.0);
@@ -302,6 +360,21 @@ impl LinearOperator for DenseF32 {
         self.entries.capacity() * size_of::<f32>()
     }
 
+    fn apply_columns(&self, x: &[f64], y: &mut [f64]) {
+        self.apply_column(x, y)
+    }
+
+    fn apply_adjoint_columns(&self, x: &[f64], y: &mut [f64]) {
+        self.apply_adjoint_column(x, y)
+    }
+
+    fn apply_through(&self, x: &[f64], g: &Between<'_, f64>, kept: &mut [f64], y: &mut [f64]) {
+        if self.entries.is_empty() {
+            return two_passes(self, x, g, kept, y);
+        }
+        self.run.through(self.shape, &self.entries, x, g, kept, y)
+    }
+
     fn apply_squared_column(&self, x: &[f64], y: &mut [f64]) -> Result<(), OperatorError> {
         check_columns(self.shape, x, y)?;
         self.run.rows::<f32, true>(self.shape, &self.entries, x, y);
@@ -316,36 +389,37 @@ impl LinearOperator for DenseF32 {
     }
 }
 
-/// How real products run: kernels and threads.
-#[derive(Clone, Debug)]
-struct Run {
-    kernels: Kernels,
-    threads: Threads,
-}
-
-impl Default for Run {
-    fn default() -> Self {
-        Self {
-            kernels: Kernels::best(),
-            threads: Threads::default(),
-        }
-    }
-}
-
 impl Run {
-    /// `y <- A x`; parts are bands of rows.
+    /// `Y <- A X`; parts are bands of rows.
     fn rows<S: Stored, const SQUARE: bool>(&self, shape: Shape, a: &[S], x: &[f64], y: &mut [f64]) {
-        assert_eq!((y.len(), x.len()), (shape.rows, shape.columns));
+        let Shape { rows, columns } = shape;
         if a.is_empty() {
             return y.fill(0.0);
         }
-        let height = part(shape.rows);
-        let bands = a.chunks(height * shape.columns).zip(y.chunks_mut(height));
-        self.threads
-            .each(bands, |(a, y)| self.kernels.rows::<S, SQUARE>(a, x, y));
+        let count = check_lengths(shape, x, y);
+        let height = part(rows);
+        let mut bands: Vec<Vec<&mut [f64]>> = (0..rows.div_ceil(height)).map(|_| vec![]).collect();
+        for y in y.chunks_exact_mut(rows) {
+            let pieces = y.chunks_mut(height);
+            bands.iter_mut().zip(pieces).for_each(|(b, y)| b.push(y));
+        }
+        let bands = a.chunks(height * columns).zip(bands);
+        self.threads.each(bands, |(a, mut y)| {
+            let lines = if count == 1 {
+                height
+            } else {
+                lines::<S>(columns)
+            };
+            for (block, a) in a.chunks(lines * columns).enumerate() {
+                let here = block * lines..block * lines + a.len() / columns;
+                for (x, y) in x.chunks_exact(columns).zip(&mut y) {
+                    self.kernels.rows::<S, SQUARE>(a, x, &mut y[here.clone()]);
+                }
+            }
+        });
     }
 
-    /// `y <- A^T x`; parts are strips of columns, so no sum crosses them.
+    /// `Y <- A^T X`; parts are bands of rows, whose sums are added in order.
     fn columns<S: Stored, const SQUARE: bool>(
         &self,
         shape: Shape,
@@ -353,24 +427,81 @@ impl Run {
         x: &[f64],
         y: &mut [f64],
     ) {
-        assert_eq!((x.len(), y.len()), (shape.rows, shape.columns));
+        let Shape { rows, columns } = shape;
         if a.is_empty() {
             return y.fill(0.0);
         }
-        // One thread reads whole rows; several pay for shorter runs of memory with their number.
-        let width = match self.threads.count() {
-            1 => shape.columns,
-            _ => part(shape.columns),
+        let count = check_lengths(shape.transpose(), x, y);
+        let height = part(rows);
+        let lines = if count == 1 {
+            height
+        } else {
+            lines::<S>(columns)
         };
-        let strips = y.chunks_mut(width).enumerate();
-        self.threads.each(strips, |(s, y)| {
-            self.kernels
-                .columns::<S, SQUARE>(a, shape.columns, s * width, x, y)
+        let bands = a.chunks(height * columns).enumerate();
+        self.sum(bands, y, |(band, a), y| {
+            for (block, a) in a.chunks(lines * columns).enumerate() {
+                let first = band * height + block * lines;
+                let here = first..first + a.len() / columns;
+                for (x, y) in x.chunks_exact(rows).zip(y.chunks_exact_mut(columns)) {
+                    self.kernels.columns::<S, SQUARE>(a, &x[here.clone()], y);
+                }
+            }
+        });
+    }
+
+    /// `y <- A^T g(A x)`, each row read once from memory: a few rows at a time wait in the cache
+    /// for `g`. Parts are those of the two products, which sum in the same order.
+    fn through<S: Stored>(
+        &self,
+        shape: Shape,
+        a: &[S],
+        x: &[f64],
+        g: &Between<'_, f64>,
+        kept: &mut [f64],
+        y: &mut [f64],
+    ) {
+        let Shape { rows, columns } = shape;
+        assert_eq!((x.len(), y.len()), (columns, columns));
+        let width = kept.len() / rows;
+        assert_eq!(kept.len(), width * rows);
+        let height = part(rows);
+        let lines = lines::<S>(columns);
+        let mut rest = kept;
+        let bands = a.chunks(height * columns).enumerate().map(|(band, a)| {
+            let mine = width * (a.len() / columns);
+            let (kept, after) = std::mem::take(&mut rest).split_at_mut(mine);
+            rest = after;
+            (band * height, a, kept)
+        });
+        self.sum(bands, y, |(first, a, mut kept), y| {
+            let (mut z, mut out) = (vec![0.0; lines], vec![0.0; lines]);
+            for (block, a) in a.chunks(lines * columns).enumerate() {
+                let here = a.len() / columns;
+                let (z, out) = (&mut z[..here], &mut out[..here]);
+                let (now, after) = std::mem::take(&mut kept).split_at_mut(width * here);
+                kept = after;
+                self.kernels.rows::<S, false>(a, x, z);
+                g(first + block * lines, z, out, now);
+                self.kernels.columns::<S, false>(a, out, y);
+            }
         });
     }
 }
 
-/// Size of a part, a multiple of the eight lanes so that only the last part has a remainder.
-fn part(size: usize) -> usize {
-    size.div_ceil(PARTS).next_multiple_of(8)
+/// Rows whose entries stay in the second-level cache together: a multiple of eight that the
+/// kernels take at once, at most a quarter of a megabyte where rows are not longer than that.
+fn lines<S>(columns: usize) -> usize {
+    let fit = (1 << 18) / (columns * size_of::<S>());
+    (fit - fit % 8).max(8)
+}
+
+/// The number of columns in both sides of `A X`, `A` of the given shape.
+fn check_lengths(shape: Shape, x: &[f64], y: &[f64]) -> usize {
+    let count = x.len() / shape.columns;
+    assert_eq!(
+        (x.len(), y.len()),
+        (count * shape.columns, count * shape.rows)
+    );
+    count
 }

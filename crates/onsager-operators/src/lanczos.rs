@@ -244,6 +244,7 @@ impl<'a> Problem<'a> {
 
         let mut basis: Vec<Direction> = Vec::with_capacity(width);
         let mut projected = DMatrix::zeros(width, width); // <u_i, A u_j>
+        let mut looks = Looks::after(self.products);
         loop {
             let mut image = self.product(next.image())?;
             basis.push(next);
@@ -256,8 +257,7 @@ impl<'a> Problem<'a> {
             let (candidate, norm) = self.measure(image)?;
             let spent = self.products + 1 >= self.settings.max_products; // one is kept for the end
             let exhausted = norm == 0.0 || steps == room || spent;
-            // The projected eigenproblem is cubic in the steps: look at every fifth only.
-            if exhausted || steps == width || steps.is_multiple_of(5) {
+            if exhausted || steps == width || self.products >= looks.next {
                 let ritz = symmetric_eigen(&projected.view((0, 0), (steps, steps)).into_owned())?;
                 let top = ritz.vectors.column(steps - 1);
                 let found = Direction::combine(&basis, top.iter());
@@ -266,9 +266,11 @@ impl<'a> Problem<'a> {
                     top[steps - 1].abs() * length(candidate.image()) / length(found.image());
                 let scale = value.abs().max(ritz.values[0].abs());
                 // Half the bound, because the computed residual must pass the whole one.
-                if exhausted || residual <= self.bound(value, scale) / 2.0 {
+                let bound = self.bound(value, scale) / 2.0;
+                if exhausted || residual <= bound {
                     return self.finish(found, scale, start);
                 }
+                looks.plan(self.products, residual / bound);
                 if steps == width {
                     // Half the basis is kept: enough old directions to go on as if unrestarted,
                     // enough room to make progress before the next restart.
@@ -376,6 +378,42 @@ impl<'a> Problem<'a> {
             },
             norm,
         ))
+    }
+}
+
+/// When to solve the projected eigenproblem, which is cubic in the steps and at small size costs
+/// more than a product: when the residual, which falls at a geometric rate, should have fallen
+/// nearly enough.
+struct Looks {
+    /// Products at the next look.
+    next: u64,
+    /// Products at the last look, and the logarithm of the residual over its bound.
+    last: Option<(u64, f64)>,
+}
+
+impl Looks {
+    const FIRST: u64 = 5;
+    const MOST: f64 = 20.0;
+
+    fn after(products: u64) -> Self {
+        Self {
+            next: products + Self::FIRST,
+            last: None,
+        }
+    }
+
+    fn plan(&mut self, products: u64, excess: f64) {
+        let excess = excess.ln();
+        let wait = match self.last {
+            Some((then, before)) if before > excess => {
+                let rate = (before - excess) / (products - then) as f64;
+                // Early, because the rate grows; a rate of a plateau says nothing.
+                (0.75 * excess / rate).clamp(1.0, Self::MOST) as u64
+            }
+            _ => Self::FIRST,
+        };
+        self.last = Some((products, excess));
+        self.next = products + wait;
     }
 }
 

@@ -16,5 +16,5 @@ pub use compose::{Counted, Gram, Identity, Product, Products, Scaled, Shifted};
 pub use dense::{Dense, DenseF32};
 pub use error::OperatorError;
 pub use kernels::{Level, Stored};
-pub use operator::{Field, LinearOperator, Shape};
+pub use operator::{Between, Field, LinearOperator, Shape};
 pub use symmetric::{Symmetric, SymmetricF32, SymmetricTiles};

@@ -79,12 +79,62 @@ pub trait LinearOperator<F: Field = f64>: Send + Sync {
     /// Bytes held by the operator, for memory reports.
     fn bytes(&self) -> usize;
 
+    /// `Y <- A X`, the columns of both one after the other; by default one product each.
+    /// Matrices that are read from memory are read once for several columns, and every column
+    /// gets the bits of [`apply_column`](Self::apply_column).
+    ///
+    /// # Panics
+    ///
+    /// May panic on other lengths.
+    fn apply_columns(&self, x: &[F], y: &mut [F]) {
+        let shape = self.shape();
+        each_column(shape, x, y, |x, y| self.apply_column(x, y));
+    }
+
+    /// `Y <- A^H X`, as [`apply_columns`](Self::apply_columns).
+    ///
+    /// # Panics
+    ///
+    /// May panic on other lengths.
+    fn apply_adjoint_columns(&self, x: &[F], y: &mut [F]) {
+        let shape = self.shape().transpose();
+        each_column(shape, x, y, |x, y| self.apply_adjoint_column(x, y));
+    }
+
+    /// `y <- A^H g(A x)` for a function `g` of single rows: see [`Between`]. The numbers of
+    /// `kept`, equally many for each row, are handed to `g` with the row.
+    ///
+    /// Dense matrices are read once for both products, by several threads if they have them, and
+    /// give the bits of the two products.
+    ///
+    /// ```
+    /// use onsager_operators::{Dense, LinearOperator, Shape};
+    ///
+    /// // |A x|² from one read: the rows of A x meet g, which keeps their squares.
+    /// let a = Dense::new(Shape::new(2, 3), vec![1.0, 0.0, 2.0, 0.0, 1.0, 0.0])?;
+    /// let g = |_: usize, z: &[f64], out: &mut [f64], kept: &mut [f64]| {
+    ///     out.copy_from_slice(z);
+    ///     kept.iter_mut().zip(z).for_each(|(k, z)| *k = z * z);
+    /// };
+    /// let (mut squares, mut y) = ([0.0; 2], [0.0; 3]);
+    /// a.apply_through(&[1.0, 1.0, 1.0], &g, &mut squares, &mut y);
+    /// assert_eq!((squares, y), ([9.0, 1.0], [3.0, 1.0, 6.0]));
+    /// # Ok::<(), onsager_operators::OperatorError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// May panic on other lengths.
+    fn apply_through(&self, x: &[F], g: &Between<'_, F>, kept: &mut [F], y: &mut [F]) {
+        two_passes(self, x, g, kept, y)
+    }
+
     /// `A X` for a `columns x T` block.
     ///
     /// - **Errors**: [`OperatorError::Shape`] when `X` has another number of rows.
     fn apply(&self, x: &DMatrix<F>) -> Result<DMatrix<F>, OperatorError> {
         let shape = self.shape();
-        by_column(shape, x, |x, y| self.apply_column(x, y))
+        block(shape, x, |x, y| self.apply_columns(x, y))
     }
 
     /// `A^H X` for a `rows x T` block.
@@ -92,7 +142,7 @@ pub trait LinearOperator<F: Field = f64>: Send + Sync {
     /// - **Errors**: [`OperatorError::Shape`] when `X` has another number of rows.
     fn apply_adjoint(&self, x: &DMatrix<F>) -> Result<DMatrix<F>, OperatorError> {
         let shape = self.shape().transpose();
-        by_column(shape, x, |x, y| self.apply_adjoint_column(x, y))
+        block(shape, x, |x, y| self.apply_adjoint_columns(x, y))
     }
 
     /// `y_i <- Σ_j |A_ij|² x_j`, real `x` of length `columns`: how variances travel.
@@ -124,20 +174,51 @@ fn not_supported<O: ?Sized>(operation: &'static str) -> OperatorError {
     }
 }
 
-fn by_column<F: Field>(
+/// A function of single rows between two products, `g(first, z, out, kept)`: writes `g_i(z_i)`
+/// into `out` for consecutive rows from `first` on, and may use and change what is kept for them.
+pub type Between<'a, F> = dyn Fn(usize, &[F], &mut [F], &mut [F]) + Sync + 'a;
+
+/// [`LinearOperator::apply_through`] by two products.
+pub(crate) fn two_passes<F: Field>(
+    op: &(impl LinearOperator<F> + ?Sized),
+    x: &[F],
+    g: &Between<'_, F>,
+    kept: &mut [F],
+    y: &mut [F],
+) {
+    let rows = op.shape().rows;
+    let (mut z, mut out) = (vec![F::zero(); rows], vec![F::zero(); rows]);
+    op.apply_column(x, &mut z);
+    g(0, &z, &mut out, kept);
+    op.apply_adjoint_column(&out, y);
+}
+
+fn block<F: Field>(
     shape: Shape,
     x: &DMatrix<F>,
     product: impl Fn(&[F], &mut [F]),
 ) -> Result<DMatrix<F>, OperatorError> {
     check_block(shape, x)?;
     let mut y = DMatrix::zeros(shape.rows, x.ncols());
-    for t in 0..x.ncols() {
-        product(
-            &x.as_slice()[t * shape.columns..(t + 1) * shape.columns],
-            &mut y.as_mut_slice()[t * shape.rows..(t + 1) * shape.rows],
-        );
-    }
+    product(x.as_slice(), y.as_mut_slice());
     Ok(y)
+}
+
+/// Both sides of `A X`, column by column.
+pub(crate) fn each_column<F: Field>(
+    shape: Shape,
+    x: &[F],
+    y: &mut [F],
+    mut product: impl FnMut(&[F], &mut [F]),
+) {
+    if x.is_empty() || y.is_empty() {
+        return y.fill(F::zero());
+    }
+    assert_eq!(x.len() / shape.columns, y.len() / shape.rows);
+    let columns = x.chunks_exact(shape.columns);
+    columns
+        .zip(y.chunks_exact_mut(shape.rows))
+        .for_each(|(x, y)| product(x, y));
 }
 
 /// Refuses a block `X` for which `A X` makes no sense, `A` of the given shape.
@@ -200,6 +281,15 @@ macro_rules! forward {
             }
             fn bytes(&self) -> usize {
                 (**self).bytes()
+            }
+            fn apply_columns(&self, x: &[F], y: &mut [F]) {
+                (**self).apply_columns(x, y)
+            }
+            fn apply_adjoint_columns(&self, x: &[F], y: &mut [F]) {
+                (**self).apply_adjoint_columns(x, y)
+            }
+            fn apply_through(&self, x: &[F], g: &Between<'_, F>, kept: &mut [F], y: &mut [F]) {
+                (**self).apply_through(x, g, kept, y)
             }
             fn apply(&self, x: &DMatrix<F>) -> Result<DMatrix<F>, OperatorError> {
                 (**self).apply(x)

@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 
 use crate::kernels::{self, Kernels, Stored};
 use crate::operator::{check_columns, check_square};
-use crate::threads::{PARTS, Threads};
+use crate::threads::{PARTS, Run, Threads};
 use crate::{Level, LinearOperator, OperatorError, Shape};
 
 /// A real symmetric matrix stored in `f64`.
@@ -22,8 +22,7 @@ pub type SymmetricF32 = SymmetricTiles<f32>;
 pub struct SymmetricTiles<S: Stored> {
     size: usize,
     entries: Vec<S>,
-    kernels: Kernels,
-    threads: Threads,
+    run: Run,
 }
 
 /// Rows and columns of a tile: the pieces of vectors that a tile touches (8 kB) stay in the
@@ -59,8 +58,7 @@ impl<S: Stored> SymmetricTiles<S> {
         Ok(Self {
             size,
             entries,
-            kernels: Kernels::best(),
-            threads: Threads::default(),
+            run: Run::default(),
         })
     }
 
@@ -131,7 +129,7 @@ impl<S: Stored> SymmetricTiles<S> {
     ///
     /// - **Errors**: [`OperatorError::Setting`] for 0, [`OperatorError::Threads`].
     pub fn with_threads(mut self, threads: usize) -> Result<Self, OperatorError> {
-        self.threads = Threads::new(threads)?;
+        self.run.threads = Threads::new(threads)?;
         Ok(self)
     }
 
@@ -139,78 +137,85 @@ impl<S: Stored> SymmetricTiles<S> {
     ///
     /// - **Errors**: [`OperatorError::LevelUnavailable`].
     pub fn with_level(mut self, level: Level) -> Result<Self, OperatorError> {
-        self.kernels = Kernels::at(level)?;
+        self.run.kernels = Kernels::at(level)?;
         Ok(self)
     }
 
     /// The level that products run at.
     pub fn level(&self) -> Level {
-        self.kernels.level()
+        self.run.kernels.level()
     }
 
     /// The number of threads inside each product.
     pub fn threads(&self) -> usize {
-        self.threads.count()
+        self.run.threads.count()
     }
 
-    /// `y <- A x`, or with squared entries. Each part owns a partial `y`, added in part order.
+    /// As [`Dense::total`](crate::Dense::total).
+    pub fn total(&self) -> f64 {
+        self.run.total(&self.entries)
+    }
+
+    /// `Y <- A X`, or with squared entries. Each part owns a partial `Y`, added in part order.
     fn product<const SQUARE: bool>(&self, x: &[f64], y: &mut [f64]) {
-        assert_eq!((x.len(), y.len()), (self.size, self.size));
-        y.fill(0.0);
+        assert!(x.len() == y.len() && (x.is_empty() || x.len().is_multiple_of(self.size)));
         let bands = self.size.div_ceil(TILE);
         let parts = PARTS.min(bands);
-        if parts <= 1 {
-            return self.part::<SQUARE>(0..bands, x, y);
-        }
-        let mut partial = vec![0.0; parts * self.size];
-        self.threads
-            .each(partial.chunks_mut(self.size).enumerate(), |(part, y)| {
-                // Bands are dealt to and fro, because they grow: equal shares for every part.
-                let mine = (0..bands).filter(|band| {
-                    let (round, seat) = (band / parts, band % parts);
-                    part == if round % 2 == 0 {
-                        seat
-                    } else {
-                        parts - 1 - seat
-                    }
-                });
-                self.part::<SQUARE>(mine, x, y)
+        self.run.sum(0..parts, y, |part, y| {
+            // Bands are dealt to and fro, because they grow: equal shares for every part.
+            let mine = (0..bands).filter(|band| {
+                let (round, seat) = (band / parts, band % parts);
+                part == if round % 2 == 0 {
+                    seat
+                } else {
+                    parts - 1 - seat
+                }
             });
-        for part in partial.chunks(self.size) {
-            y.iter_mut().zip(part).for_each(|(y, part)| *y += part);
-        }
+            self.part::<SQUARE>(mine, x, y)
+        });
     }
 
-    /// `y +=` the share of these bands of tiles.
+    /// `Y +=` the share of these bands of tiles.
     fn part<const SQUARE: bool>(
         &self,
         bands: impl Iterator<Item = usize>,
         x: &[f64],
         y: &mut [f64],
     ) {
+        let kernels = self.run.kernels;
+        // Copies padded with zeros, so that the tiles see blocks of eight rows only.
+        let mut copies = vec![([0.0; TILE], [0.0; TILE]); x.len() / self.size];
         for first in bands.map(|band| band * TILE) {
             let height = TILE.min(self.size - first);
             let rows = first..first + height;
             let band = &self.entries[band_start(first)..][..band_length(first, height)];
             let (left, diagonal) = band.split_at(padded(height) * first);
-            // Copies padded with zeros, so that the tiles see blocks of eight rows only.
-            let (mut x_rows, mut dots) = ([0.0; TILE], [0.0; TILE]);
-            x_rows[..height].copy_from_slice(&x[rows.clone()]);
-            self.kernels
-                .rows::<S, SQUARE>(diagonal, &x[rows.clone()], &mut dots[..height]);
-            let g = x_rows[..padded(height)].as_chunks().0;
-            let blocks = left.as_chunks().0.as_chunks().0;
-            for (j, tile) in blocks.chunks_exact((g.len() * TILE / 8).max(1)).enumerate() {
-                let columns = j * TILE..(j + 1) * TILE;
-                self.kernels.tile::<S, SQUARE>(
-                    tile,
-                    x[columns.clone()].as_chunks().0,
-                    dots[..padded(height)].as_chunks_mut().0,
-                    g,
-                    y[columns].as_chunks_mut().0,
-                );
+            for (x, (x_rows, dots)) in x.chunks_exact(self.size).zip(&mut copies) {
+                x_rows.fill(0.0);
+                dots.fill(0.0);
+                x_rows[..height].copy_from_slice(&x[rows.clone()]);
+                kernels.rows::<S, SQUARE>(diagonal, &x[rows.clone()], &mut dots[..height]);
             }
-            y[rows].iter_mut().zip(dots).for_each(|(y, dot)| *y += dot);
+            let side = padded(height) / 8;
+            let blocks = left.as_chunks().0.as_chunks().0;
+            for (j, tile) in blocks.chunks_exact((side * TILE / 8).max(1)).enumerate() {
+                let columns = j * TILE..(j + 1) * TILE;
+                let each = x.chunks_exact(self.size).zip(y.chunks_exact_mut(self.size));
+                // A tile stays in the second-level cache until all columns have used it.
+                for ((x, y), (x_rows, dots)) in each.zip(&mut copies) {
+                    kernels.tile::<S, SQUARE>(
+                        tile,
+                        x[columns.clone()].as_chunks().0,
+                        &mut dots.as_chunks_mut().0[..side],
+                        &x_rows.as_chunks().0[..side],
+                        y[columns.clone()].as_chunks_mut().0,
+                    );
+                }
+            }
+            for (y, (_, dots)) in y.chunks_exact_mut(self.size).zip(&copies) {
+                let pairs = y[rows.clone()].iter_mut().zip(dots);
+                pairs.for_each(|(y, dot)| *y += dot);
+            }
         }
     }
 }
@@ -230,6 +235,14 @@ impl<S: Stored> LinearOperator for SymmetricTiles<S> {
 
     fn bytes(&self) -> usize {
         self.entries.capacity() * size_of::<S>()
+    }
+
+    fn apply_columns(&self, x: &[f64], y: &mut [f64]) {
+        self.product::<false>(x, y)
+    }
+
+    fn apply_adjoint_columns(&self, x: &[f64], y: &mut [f64]) {
+        self.product::<false>(x, y)
     }
 
     fn apply_squared_column(&self, x: &[f64], y: &mut [f64]) -> Result<(), OperatorError> {
@@ -278,21 +291,24 @@ fn write_row<S: Stored>(
     i: usize,
     row: &[f64],
 ) -> Result<(), OperatorError> {
-    for (j, &value) in row.iter().enumerate() {
-        let a = S::nearest(value);
-        if !a.to_f64().is_finite() {
-            let quantity = "symmetric matrix";
-            return Err(OperatorError::NotFinite {
-                quantity,
-                row: i,
-                column: j,
-                value,
-            });
-        }
-        band[place(first, height, i, j)] = a;
-        if j >= first {
-            band[place(first, height, j, i)] = a;
-        }
+    if let Some(column) = kernels::not_finite::<S>(row) {
+        return Err(OperatorError::NotFinite {
+            quantity: "symmetric matrix",
+            row: i,
+            column,
+            value: row[column],
+        });
+    }
+    let (left, own) = row.split_at(first);
+    for (c, values) in left.as_chunks::<8>().0.iter().enumerate() {
+        let at = place(first, height, i, 8 * c);
+        let stored = &mut band[at..at + 8];
+        let pairs = stored.iter_mut().zip(values);
+        pairs.for_each(|(a, x)| *a = S::nearest(*x));
+    }
+    for (j, &value) in (first..).zip(own) {
+        band[place(first, height, i, j)] = S::nearest(value);
+        band[place(first, height, j, i)] = S::nearest(value);
     }
     Ok(())
 }

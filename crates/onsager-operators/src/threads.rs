@@ -1,4 +1,5 @@
-//! Threads inside one product: an explicit number, a fixed division of the work.
+//! How a product runs: kernels of one level, and an explicit number of threads over a fixed
+//! division of the work.
 
 use std::sync::Arc;
 
@@ -6,12 +7,67 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::OperatorError;
+use crate::kernels::{Kernels, Stored};
 
 /// Number of parts that a product is divided into, whatever the number of threads.
 ///
 /// Sums run inside parts and then over parts in order, so the threads never move a bit.
 /// Eight parts balance up to about four threads, more than the memory bandwidth can feed.
 pub(crate) const PARTS: usize = 8;
+
+/// How the real products of one operator run: kernels and threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) kernels: Kernels,
+    pub(crate) threads: Threads,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            kernels: Kernels::best(),
+            threads: Threads::default(),
+        }
+    }
+}
+
+impl Run {
+    /// The sum of all entries; parts are of equal length.
+    pub(crate) fn total<S: Stored>(&self, a: &[S]) -> f64 {
+        if a.is_empty() {
+            return 0.0;
+        }
+        let mut sums = [0.0; PARTS];
+        let parts = a.chunks(part(a.len())).zip(&mut sums);
+        self.threads
+            .each(parts, |(a, sum)| *sum = self.kernels.total(a));
+        sums.iter().sum()
+    }
+
+    /// `y <-` the sum, in the order of `parts`, of what `work` adds to zeros for each of them.
+    pub(crate) fn sum<T: Send>(
+        &self,
+        parts: impl ExactSizeIterator<Item = T>,
+        y: &mut [f64],
+        work: impl Fn(T, &mut [f64]) + Send + Sync,
+    ) {
+        y.fill(0.0);
+        if parts.len() <= 1 || y.is_empty() {
+            return parts.for_each(|part| work(part, y));
+        }
+        let mut partial = vec![0.0; parts.len() * y.len()];
+        let own = parts.zip(partial.chunks_mut(y.len()));
+        self.threads.each(own, |(part, y)| work(part, y));
+        for part in partial.chunks(y.len()) {
+            y.iter_mut().zip(part).for_each(|(y, part)| *y += part);
+        }
+    }
+}
+
+/// Size of a part, a multiple of the eight lanes so that only the last part has a remainder.
+pub(crate) fn part(size: usize) -> usize {
+    size.div_ceil(PARTS).next_multiple_of(8)
+}
 
 /// The threads of one operator; one thread runs in the caller.
 #[derive(Clone, Debug, Default)]

@@ -33,6 +33,13 @@ fn symmetric(size: usize, rng: &mut impl Rng) -> DMatrix<f64> {
     DMatrix::from_fn(size, size, |i, j| a[(i.max(j), i.min(j))])
 }
 
+/// The same matrix, rounded.
+fn single(a: &DMatrix<f64>) -> DenseF32 {
+    let shape = Shape::new(a.nrows(), a.ncols());
+    let fill = |i, row: &mut [f64]| row.iter_mut().enumerate().for_each(|(j, b)| *b = a[(i, j)]);
+    DenseF32::from_rows(shape, fill).unwrap()
+}
+
 /// `γ_n = n u / (1 - n u)`, the relative error of a sum of `n` products in any order.
 fn gamma(n: usize) -> f64 {
     let nu = n as f64 * f64::EPSILON / 2.0;
@@ -144,16 +151,7 @@ fn dense_at_every_level_is_its_matrix() {
                 assert_eq!(op.level(), level);
                 assert_eq!(op.to_matrix(), matrix);
                 check(&op, &matrix, 1, true, real_block);
-                let shape = Shape::new(rows, columns);
-                let fill = |i, row: &mut [f64]| {
-                    row.iter_mut()
-                        .enumerate()
-                        .for_each(|(j, a)| *a = matrix[(i, j)])
-                };
-                let op = DenseF32::from_rows(shape, fill)
-                    .unwrap()
-                    .with_level(level)
-                    .unwrap();
+                let op = single(&matrix).with_level(level).unwrap();
                 assert_eq!(op.to_matrix(), rounded);
                 check(&op, &rounded, 1, true, real_block);
             }
@@ -339,6 +337,104 @@ fn threads_do_not_move_a_bit() {
                 [dense.apply(&x), dense.apply_adjoint(&y), tiles.apply(&z)],
                 expected
             );
+        }
+    }
+}
+
+#[test]
+fn blocks_give_the_bits_of_their_columns() {
+    // More rows than one part, more columns than a few rows of which stay in the cache.
+    let (a, s) = (
+        uniform(97, 5003, &mut rng(20)),
+        symmetric(801, &mut rng(21)),
+    );
+    let (x, y, z) = (
+        uniform(5003, 3, &mut rng(22)),
+        uniform(97, 3, &mut rng(23)),
+        uniform(801, 3, &mut rng(24)),
+    );
+    for level in LEVELS.into_iter().filter(|l| l.is_available()) {
+        let dense = Dense::from_matrix(&a).unwrap().with_level(level).unwrap();
+        let single = single(&a).with_level(level).unwrap();
+        let tiles = Symmetric::from_matrix(&s).unwrap();
+        let tiles = tiles.with_level(level).unwrap();
+        let each: [(&dyn LinearOperator, _, _); 3] =
+            [(&dense, &x, &y), (&single, &x, &y), (&tiles, &z, &z)];
+        for (op, x, y) in each {
+            let (ax, ay) = (op.apply(x).unwrap(), op.apply_adjoint(y).unwrap());
+            for t in 0..3 {
+                let x = x.column(t).into_owned();
+                let mut one = vec![f64::NAN; op.shape().rows];
+                op.apply_column(x.as_slice(), &mut one);
+                assert_eq!(ax.column(t).as_slice(), one);
+                let y = y.column(t).into_owned();
+                let mut one = vec![f64::NAN; op.shape().columns];
+                op.apply_adjoint_column(y.as_slice(), &mut one);
+                assert_eq!(ay.column(t).as_slice(), one);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_read_gives_the_bits_of_both_products() {
+    for (rows, columns) in [(0, 3), (3, 0), (1, 1), (9, 40), (97, 5003), (700, 13)] {
+        let a = uniform(rows, columns, &mut rng(25));
+        let x: Vec<f64> = uniform(columns, 1, &mut rng(26)).data.into();
+        // Depends on the row and on what is kept for it, and leaves a trace of both.
+        let g = |first: usize, z: &[f64], out: &mut [f64], kept: &mut [f64]| {
+            for (r, ((z, out), kept)) in z.iter().zip(out).zip(kept.chunks_mut(2)).enumerate() {
+                *out = z.tanh() * kept[0];
+                kept[1] = z + (first + r) as f64;
+            }
+        };
+        let kept: Vec<f64> = (0..2 * rows).map(|i| (i as f64).cos()).collect();
+        for level in LEVELS.into_iter().filter(|l| l.is_available()) {
+            for threads in [1, 3] {
+                let dense = Dense::from_matrix(&a).unwrap();
+                let dense = dense.with_level(level).unwrap();
+                let dense = dense.with_threads(threads).unwrap();
+                let single = single(&a).with_level(level).unwrap();
+                let single = single.with_threads(threads).unwrap();
+                let both: [&dyn LinearOperator; 2] = [&dense, &single];
+                for op in both {
+                    let (mut z, mut out) = (vec![0.0; rows], vec![0.0; rows]);
+                    let (mut expected, mut found) = (vec![f64::NAN; columns], vec![0.5; columns]);
+                    let (mut kept_apart, mut kept) = (kept.clone(), kept.clone());
+                    op.apply_column(&x, &mut z);
+                    g(0, &z, &mut out, &mut kept_apart);
+                    op.apply_adjoint_column(&out, &mut expected);
+                    op.apply_through(&x, &g, &mut kept, &mut found);
+                    assert_eq!(found, expected, "{rows} x {columns}");
+                    assert_eq!(kept, kept_apart, "{rows} x {columns}");
+                }
+            }
+        }
+    }
+    // Operators without entries of their own make two products.
+    let shifted = Shifted::new(Identity { size: 3 }, 1.0).unwrap();
+    let mut y = [0.0; 3];
+    let g = |_: usize, z: &[f64], out: &mut [f64], _: &mut [f64]| out.copy_from_slice(z);
+    shifted.apply_through(&[1.0, 2.0, 3.0], &g, &mut [], &mut y);
+    assert_eq!(y, [4.0, 8.0, 12.0]);
+}
+
+#[test]
+fn total_sums_every_stored_entry() {
+    for size in SIZES {
+        // Small integers: exact in any order.
+        let a = DMatrix::from_fn(size, size, |i, j| ((i + 2 * j) % 7) as f64);
+        let s = DMatrix::from_fn(size, size, |i, j| ((i * j) % 5) as f64);
+        for level in LEVELS.into_iter().filter(|l| l.is_available()) {
+            let dense = Dense::from_matrix(&a).unwrap().with_level(level).unwrap();
+            let single = single(&a).with_level(level).unwrap();
+            assert_eq!([dense.total(), single.total()], [a.sum(); 2]);
+            if size <= 256 {
+                // A single tile, stored in full.
+                let tiles = Symmetric::from_matrix(&s).unwrap();
+                let tiles = tiles.with_level(level).unwrap().with_threads(2).unwrap();
+                assert_eq!(tiles.total(), s.sum());
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::chain::{LN_SNR_MAX, StateEvolution, Stretch};
 use crate::factor::{FactorAverage, KNOWN};
 use crate::fixed_point::Frozen;
 use crate::path::{
-    Constraint, Point, ZeroSet, between, correct, distance, fold, follow, hides_folds, on_chord,
+    Constraint, Point, ZeroSet, between, correct, distance, fold, follow, may_hide_folds, on_chord,
     told_from_rounding,
 };
 
@@ -115,14 +115,16 @@ pub(crate) struct Below {
 /// error below `exp(-1000)`.
 pub(crate) const RESOLVED: f64 = 1e-4;
 /// Accuracy of the curve in `ln noise`.
-const FLAT: f64 = 1e-8;
+pub(crate) const FLAT: f64 = 1e-8;
 /// Step of the search in `ln snr`: a ratio of 2.
 const GRID: f64 = 0.7;
-/// Noise that a curve spans unless told otherwise.
+/// Noise that a curve spans unless told otherwise, in units of the noise that is as strong as the
+/// signal.
 pub(crate) const RANGE: (f64, f64) = (1e-8, 1e8);
 
 impl StateEvolution {
-    /// The curve of fixed points for noises in `range` (by default 1e-8 to 1e8).
+    /// The curve of fixed points for noises in `range` (by default 1e-8 to 1e8 times the noise that
+    /// is as strong as the signal: `ρ²` for a spiked Wigner matrix, `ρ` for a direct observation).
     ///
     /// - **Completeness**: a chain has one fixed point at most for every snr of its latent, so the
     ///   curve is complete where it was sought: latent snr from 1e-12 to 1e11 on a grid of
@@ -136,7 +138,7 @@ impl StateEvolution {
     /// A range that is not positive and increasing; an average that fails where the curve begins; a
     /// path lost within the range asked for ([`ReplicaError::Lost`]).
     pub fn curve(&self, range: Option<(f64, f64)>) -> Result<Curve, ReplicaError> {
-        let wanted = range.unwrap_or(RANGE);
+        let wanted = range.unwrap_or_else(|| self.widest());
         if !(wanted.0 > 0.0 && wanted.1 > wanted.0 && wanted.1.is_finite()) {
             return Err(ReplicaError::Range {
                 quantity: "range of the noise",
@@ -180,6 +182,13 @@ impl StateEvolution {
             }
         }
         Ok((self.described(paths, frozen, complete), reason))
+    }
+
+    /// The default range: [`RANGE`] in units of the noise that is as strong as the signal.
+    pub(crate) fn widest(&self) -> (f64, f64) {
+        let rho = self.second_moment();
+        let unit = self.observation.noise_at(rho, 1.0 / rho);
+        (RANGE.0 * unit, RANGE.1 * unit)
     }
 
     /// The parts of the chain below every discrete variable with layers on both sides.
@@ -432,7 +441,7 @@ impl Stretch<'_> {
                     folds.push(at + 1);
                     at += 1;
                 }
-            } else if hides_folds(a, b)
+            } else if may_hide_folds(a, b)
                 && a.slope.abs().max(b.slope.abs()) * distance(&a.u, &b.u) > FLAT
                 && let Some(middle) = on_chord(self, a, b, 0.5)?
             {

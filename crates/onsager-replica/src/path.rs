@@ -211,29 +211,35 @@ pub(crate) fn follow(
     })
 }
 
-/// The point of the chord from `a` to `b` at fraction `s`, corrected onto the curve.
+/// The point of the curve in the plane across the chord from `a` to `b` at fraction `s`.
 pub(crate) fn on_chord(
     set: &impl ZeroSet,
     a: &Point,
     b: &Point,
     s: f64,
 ) -> Result<Option<Point>, ReplicaError> {
-    let length = distance(&a.u, &b.u);
-    let guess = hermite_point(a, b, s);
-    let normal: Vec<f64> =
-        a.u.iter()
-            .zip(&b.u)
-            .map(|(a, b)| (b - a) / length)
-            .collect();
-    let plane = Constraint::Plane {
-        normal: &normal,
-        through: &guess,
-    };
-    let near = if s < 0.5 { a } else { b };
-    match correct(set, guess.clone(), &plane, &near.linear)? {
-        Some(c) => Point::new(set, c.u, c.at, &normal),
+    match across(set, a, b, s)? {
+        Some(c) => Point::new(set, c.u, c.at, &minus(&b.u, &a.u)),
         None => Ok(None),
     }
+}
+
+/// The same without its tangent.
+pub(crate) fn across(
+    set: &impl ZeroSet,
+    a: &Point,
+    b: &Point,
+    s: f64,
+) -> Result<Option<Corrected>, ReplicaError> {
+    let (chord, length) = (minus(&b.u, &a.u), distance(&a.u, &b.u));
+    let normal: Vec<f64> = chord.iter().map(|d| d / length).collect();
+    let through: Vec<f64> = a.u.iter().zip(&chord).map(|(a, d)| a + s * d).collect();
+    let plane = Constraint::Plane {
+        normal: &normal,
+        through: &through,
+    };
+    let near = if s < 0.5 { a } else { b };
+    correct(set, hermite_point(a, b, s), &plane, &near.linear)
 }
 
 /// The extremum of the noise between two points whose slopes differ in sign.
@@ -245,6 +251,8 @@ pub(crate) fn fold(
     let (mut lo, mut hi) = ((0.0, a.slope), (1.0, b.slope));
     let mut best = None;
     let mut last_side = 0;
+    // Slopes are small all along a shallow fold; the height errs by slope²/curvature.
+    let level = 1e-7 * a.slope.abs().max(b.slope.abs()).min(1.0);
     for _ in 0..40 {
         // Regula falsi with the Illinois halving of the end that stays.
         let s = (lo.0 * hi.1 - hi.0 * lo.1) / (hi.1 - lo.1);
@@ -252,7 +260,7 @@ pub(crate) fn fold(
             return Ok(best);
         };
         let slope = p.slope;
-        let done = slope.abs() < 1e-7 || hi.0 - lo.0 < 1e-9;
+        let done = slope.abs() < level || hi.0 - lo.0 < 1e-9;
         best = Some(p);
         if done {
             break;
@@ -284,12 +292,12 @@ pub(crate) fn between(
     let towards: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| b - a).collect();
     let (mut lo, mut hi) = (0.0, 1.0);
     let rising = b.at.log_noise > a.at.log_noise;
-    // Fast: Newton on the noise itself, from the cubic through the ends.
-    let s = cubic_root(a, b, log_noise);
-    let near = if s < 0.5 { a } else { b };
-    let guess = hermite_point(a, b, s);
+    // Fast: Newton on the noise itself, from the cubic through the ends. Near a fold neither end
+    // tells the slope in between.
+    let guess = hermite_point(a, b, cubic_root(a, b, log_noise));
+    let linear = set.linearise(&guess, &set.evaluate(&guess)?)?;
     let target = Constraint::LogNoise(log_noise);
-    if let Some(c) = correct(set, guess, &target, &near.linear)? {
+    if let Some(c) = correct(set, guess, &target, &linear)? {
         let along = dot(&towards, &minus(&c.u, &a.u)) / dot(&towards, &towards);
         if (-1e-6..=1.0 + 1e-6).contains(&along) {
             return Point::new(set, c.u, c.at, &towards);
@@ -478,19 +486,33 @@ fn cubic_root(a: &Point, b: &Point, log_noise: f64) -> f64 {
     0.5 * (lo + hi)
 }
 
-/// Whether the cubic through two points with equal signs of slope turns twice between them.
-pub(crate) fn hides_folds(a: &Point, b: &Point) -> bool {
+/// Whether the noise may turn twice between two points with equal signs of slope: because the cubic
+/// through them does, or because its slope comes nearer to zero than the cubic can tell.
+pub(crate) fn may_hide_folds(a: &Point, b: &Point) -> bool {
+    /// Least slope between two points, in units of the larger one at an end and of their distance,
+    /// that is told from zero. (Slopes double with the ratio where overlaps vanish: there points
+    /// one apart suffice.)
+    const DOUBT: f64 = 0.3;
+    /// A slope that is zero but for rounding, in the same units: a fold, beyond which it grows.
+    const FOLD: f64 = 1e-6;
     let length = distance(&a.u, &b.u);
     let mean = (b.at.log_noise - a.at.log_noise) / length;
     // The slope of the cubic is a parabola with these values at 0, 1 and mean `mean`.
     let (m0, m1) = (a.slope, b.slope);
     let curve = 3.0 * (m0 + m1 - 2.0 * mean);
     let vertex = (2.0 * m0 + m1 - 3.0 * mean) / curve;
-    if !(vertex > 0.0 && vertex < 1.0) {
-        return false;
+    let inside = 0.0 < vertex && vertex < 1.0;
+    let extreme = if inside {
+        m0 - curve * vertex * vertex
+    } else {
+        m0
+    };
+    if (extreme < 0.0) != (m0 < 0.0) {
+        return true;
     }
-    let extreme = m0 - curve * vertex * vertex;
-    (extreme < 0.0) != (m0 < 0.0)
+    let largest = m0.abs().max(m1.abs());
+    let least = [m0, m1, extreme].map(|m| m.abs() / largest);
+    least.iter().any(|m| *m < DOUBT * length && *m > FOLD)
 }
 
 #[cfg(test)]

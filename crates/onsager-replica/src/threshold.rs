@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::ReplicaError;
 use crate::chain::StateEvolution;
-use crate::curve::Curve;
+use crate::curve::{Curve, FLAT};
 use crate::fixed_point::{FixedPoint, Place, least, optimal};
 
 /// The thresholds of a model in one of its parameters.
@@ -97,7 +97,8 @@ pub enum Key {
 ///   fixed point and `q*` the one of largest potential: weak recovery where zero overlap loses
 ///   stability, algorithmic where `q_min` jumps, dynamical where `q_max` jumps (frozen branches
 ///   never do), information-theoretic where `q*` jumps.
-/// - **Arguments**: `range` defaults to 1e-8 to 1e8 for the noise and 1e-2 to 1e2 otherwise;
+/// - **Arguments**: `range` defaults to that of [`StateEvolution::curve`] for the noise and to 1e-2 to
+///   1e2 otherwise;
 ///   members of the family that are refused are left out.
 /// - **Accuracy**: `uncertainty`; extrema and equal potentials to 1e-8 in the noise.
 ///
@@ -137,9 +138,19 @@ pub fn thresholds(
     }
 }
 
-/// Relative distance at which the two sides of an event are looked at: far above the accuracy of
-/// the events themselves (1e-8), far below the distance between different ones.
+/// Relative distance at which the two sides of an event are looked at, far above the accuracy of
+/// the events themselves; less where the next event is near, see [`apart`].
 const APART: f64 = 1e-6;
+/// Events within this relative distance of each other are one: extrema stand out by less only in
+/// the rounding of the averages.
+const ONE: f64 = 1e-9;
+
+/// Relative distance from an event at which no other one interferes.
+fn apart(value: f64, events: &[f64]) -> f64 {
+    let distance = |other: &f64| (other / value - 1.0).abs();
+    let others = events.iter().map(distance).filter(|d| *d > ONE);
+    others.map(|d| 0.1 * d).fold(APART, f64::min)
+}
 
 impl StateEvolution {
     /// All thresholds in the noise of the observation, read off a curve.
@@ -148,18 +159,18 @@ impl StateEvolution {
     /// An average that fails.
     pub fn thresholds_on(&self, curve: &Curve) -> Result<Thresholds, ReplicaError> {
         let mut thresholds = self.weak_recoveries(curve)?;
-        thresholds.extend(self.spinodals(curve)?);
-        let mut events: Vec<f64> = thresholds
-            .iter()
-            .map(|t| t.value)
-            .chain(curve.folds.iter().map(|f| f.noise))
+        let folds = curve.folds.iter().map(|f| f.noise);
+        let mut events: Vec<f64> = thresholds.iter().map(|t| t.value).chain(folds).collect();
+        thresholds.extend(self.spinodals(curve, &events)?);
+        let mut events: Vec<f64> = events
+            .drain(..)
             .chain([curve.range.0, curve.range.1])
             .filter(|x| curve.range.0 <= *x && *x <= curve.range.1)
             .collect();
         events.sort_by(f64::total_cmp);
         let mut crossings = Vec::new();
         for pair in events.windows(2) {
-            let (low, high) = (pair[0] * (1.0 + APART), pair[1] * (1.0 - APART));
+            let (low, high) = (pair[0] * (1.0 + ONE), pair[1] * (1.0 - ONE));
             if low < high {
                 self.crossings(curve, low, high, &mut crossings)?;
             }
@@ -198,10 +209,12 @@ impl StateEvolution {
             let below = value * (1.0 - APART);
             let above = curve.paths.iter().any(|p| p.leaves_upwards());
             if above && curve.range.0 <= below && below <= curve.range.1 {
-                // The branch leaves towards larger noise: below, the least point is far away.
+                // The branch leaves towards larger noise, unless it turns within the accuracy of
+                // the curve: below, the least point is far away.
                 to = self.predict_on(curve, below)?.algorithmic.mmse;
                 found.push(Threshold {
                     kind: ThresholdKind::Algorithmic,
+                    uncertainty: FLAT * value,
                     variable: None,
                     ..recovered(value, "", rho, to)
                 });
@@ -230,7 +243,7 @@ impl StateEvolution {
     }
 
     /// Folds at which the least or the greatest fixed point ends.
-    fn spinodals(&self, curve: &Curve) -> Result<Vec<Threshold>, ReplicaError> {
+    fn spinodals(&self, curve: &Curve, events: &[f64]) -> Result<Vec<Threshold>, ReplicaError> {
         let mut found = Vec::new();
         for (i, path) in curve.paths.iter().enumerate() {
             for (b, fold) in path.folds.iter().enumerate() {
@@ -241,8 +254,9 @@ impl StateEvolution {
                 }
                 let is_minimum = path.points[fold - 1].at.log_noise > point.at.log_noise;
                 let sign = if is_minimum { 1.0 } else { -1.0 };
-                let with = self.found_on(curve, value * (1.0 + sign * APART))?;
-                let without = self.found_on(curve, value * (1.0 - sign * APART))?;
+                let aside = sign * apart(value, events);
+                let with = self.found_on(curve, value * (1.0 + aside))?;
+                let without = self.found_on(curve, value * (1.0 - aside))?;
                 // The two branches that meet here.
                 let meets = |p: &Place| *p == Place::Branch(i, b) || *p == Place::Branch(i, b + 1);
                 let here = point.at.signal().mmse;
@@ -258,7 +272,7 @@ impl StateEvolution {
                     Threshold {
                         kind,
                         value,
-                        uncertainty: value * (errors + 1e-9),
+                        uncertainty: value * (errors + 1e-10),
                         easier: Side::Below,
                         mmse_from: if is_minimum { here } else { there },
                         mmse_to: if is_minimum { there } else { here },
@@ -383,7 +397,7 @@ impl StateEvolution {
         let mut phases: Vec<(f64, f64)> = Vec::new();
         for pair in events.windows(2) {
             let (low, high) = (pair[0], pair[1]);
-            if high < low * (1.0 + 3.0 * APART) {
+            if high < low * (1.0 + ONE) {
                 continue;
             }
             let found = self.found_on(curve, (low * high).sqrt())?;
@@ -392,13 +406,13 @@ impl StateEvolution {
                 continue;
             }
             match phases.last_mut() {
-                Some(last) if last.1 >= low * (1.0 - 3.0 * APART) => last.1 = high,
+                Some(last) if last.1 >= low * (1.0 - ONE) => last.1 = high,
                 _ => phases.push((low, high)),
             }
         }
         // Nothing happens below the whole default range: the phase reaches zero noise.
         if let Some(first) = phases.first_mut()
-            && first.0 <= crate::curve::RANGE.0
+            && first.0 <= self.widest().0
         {
             first.0 = 0.0;
         }

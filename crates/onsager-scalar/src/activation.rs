@@ -4,8 +4,8 @@ use std::f64::consts::PI;
 use std::fmt::Debug;
 
 use crate::columns::{Channels, Column, HalfLines, Line, channels};
-use crate::special::{HalfLine, half_line, log_add_exp, log_ndtr, ndtr};
-use crate::{Moments, Precisions};
+use crate::special::{Interval, interval, log_add_exp, ndtr};
+use crate::{Moments, Precisions, ScalarError};
 
 /// Posterior of one component of a layer, `h ~ N(ω, V)`, `x = φ(h)`, tilted by `exp(bx - ax²/2)`.
 ///
@@ -116,9 +116,7 @@ pub trait Activation: Debug + Send + Sync {
 
     /// Whether `φ` jumps somewhere.
     fn is_discontinuous(&self) -> bool {
-        self.pieces()
-            .windows(2)
-            .any(|w| w[0].at(w[0].upper) != w[1].at(w[1].lower))
+        self.pieces().windows(2).any(|w| !w[0].meets(&w[1]))
     }
 }
 
@@ -152,8 +150,27 @@ impl Piece {
         }
     }
 
+    /// Whether the next piece goes on where this one ends, up to rounding.
+    #[must_use]
+    pub fn meets(&self, next: &Self) -> bool {
+        let (left, right) = (self.at(self.upper), next.at(next.lower));
+        let terms = self.offset.abs() + next.offset.abs() + left.abs() + right.abs();
+        (left - right).abs() <= 4.0 * f64::EPSILON * terms
+    }
+
     /// `P(h in piece)`, `E[h; piece]`, `E[h²; piece]` for `h ~ N(0, r)`.
     fn gaussian_moments(&self, r: f64) -> [f64; 3] {
+        if self.lower >= 0.0 {
+            // Differences of lower tails keep every digit.
+            let (lower, upper) = (-self.upper, -self.lower);
+            let [m0, m1, m2] = Self {
+                lower,
+                upper,
+                ..*self
+            }
+            .gaussian_moments(r);
+            return [m0, -m1, m2];
+        }
         let sd = r.sqrt();
         let below = |t: f64| {
             // Moments of the half line h < t.
@@ -177,33 +194,43 @@ impl Piece {
         let r = y - self.offset - s * omega;
         let d = 1.0 + a * s * s * v;
         let gaussian = -0.5 * (a * r * r / d + d.ln());
-        let (mean, sd) = (omega + a * s * v * r / d, (v / d).sqrt());
-        match (self.lower, self.upper) {
-            (f64::NEG_INFINITY, f64::INFINITY) => gaussian,
-            (lower, f64::INFINITY) => gaussian + log_ndtr((mean - lower) / sd),
-            (_, upper) => gaussian + log_ndtr((upper - mean) / sd),
-        }
+        gaussian + self.cut(a, a * y, omega, v).log_mass
+    }
+
+    /// The piece as an interval of the Gaussian that the message `exp(bx - ax²/2)` would make of
+    /// `h` on the whole line. Distances are taken from the ends, whose neighbourhood decides.
+    fn cut(&self, a: f64, b: f64, omega: f64, v: f64) -> Interval {
+        let d = 1.0 + a * self.slope * self.slope * v;
+        let sd = (v / d).sqrt();
+        let place = |end: f64| {
+            if end.is_infinite() {
+                return end;
+            }
+            -self.beyond(end, a, b, omega, v) / (d * sd)
+        };
+        interval(place(self.lower), place(self.upper))
+    }
+
+    /// By how much the mean of that Gaussian exceeds `end`, times `d = 1 + a φ'² V`.
+    #[inline(always)]
+    pub(crate) fn beyond(&self, end: f64, a: f64, b: f64, omega: f64, v: f64) -> f64 {
+        omega - end + v * self.slope * (b - a * (self.offset + self.slope * end))
     }
 
     /// The channel of the affine function on the whole line.
     #[inline(always)]
     pub(crate) fn whole(&self, a: f64, b: f64, omega: f64, v: f64) -> Whole {
         let (o, s) = (self.offset, self.slope);
-        // b x - a x²/2 = const + (s b') h - (a s²) h²/2 with b' = b - a o.
-        let b = b - a * o;
-        let constant = (b + 0.5 * a * o) * o;
+        // On the whole line x ~ N(m, s² V), and the message sees the residual r.
+        let m = o + s * omega;
+        let r = b - a * m;
         let d = 1.0 + a * s * s * v;
-        let (mean, variance) = ((omega + v * s * b) / d, v / d);
+        let (mean, variance) = ((omega + v * s * (b - a * o)) / d, v / d);
         Whole {
             d,
-            exponent: constant
-                + (2.0 * omega * s * b + v * s * s * b * b - a * s * s * omega * omega) / (2.0 * d),
-            output: Moments {
-                mean: o + s * mean,
-                variance: s * s * variance,
-            },
+            exponent: (m * (b + r) + s * s * v * b * b) / (2.0 * d),
             input: Moments { mean, variance },
-            score: s * (b - a * s * omega) / d,
+            score: s * r / d,
             curvature: a * s * s / d,
         }
     }
@@ -212,62 +239,65 @@ impl Piece {
     fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
         let whole = self.whole(a, b, omega, v);
         let exponent = whole.exponent - 0.5 * whole.d.ln();
-        let (end, side) = match (self.lower, self.upper) {
-            (f64::NEG_INFINITY, f64::INFINITY) => return whole.channel(exponent),
-            (lower, f64::INFINITY) => (lower, 1.0),
-            (_, upper) => (upper, -1.0),
-        };
-        let sd = whole.input.variance.sqrt();
-        let half = half_line(side * (whole.input.mean - end) / sd);
-        Channel {
-            log_partition: exponent + half.log_mass,
-            ..whole.cut(self, end, side * sd, half)
+        if self.lower == f64::NEG_INFINITY && self.upper == f64::INFINITY {
+            return whole.channel(self, exponent);
         }
+        // The Gaussian above, cut to the piece; its mean is measured from the nearer end.
+        let cut = self.cut(a, b, omega, v);
+        let sd = whole.input.variance.sqrt();
+        let input = Moments {
+            mean: if cut.above < cut.below {
+                self.lower + sd * cut.above
+            } else {
+                self.upper - sd * cut.below
+            },
+            variance: sd * sd * cut.variance,
+        };
+        let shift = [cut.mean, cut.deficit];
+        whole
+            .restricted(input, shift)
+            .channel(self, exponent + cut.log_mass)
     }
 }
 
 /// The Gaussian posterior of `h` behind an affine function, `Z = exp(exponent)/√d`.
+#[derive(Clone, Copy)]
 pub(crate) struct Whole {
     pub(crate) d: f64,
     pub(crate) exponent: f64,
-    pub(crate) output: Moments,
     pub(crate) input: Moments,
     score: f64,
     curvature: f64,
 }
 
 impl Whole {
+    /// What is left on an interval: the moments there; by how much the mean has moved, and how much
+    /// is missing of the variance, in units of the standard deviation.
     #[inline(always)]
-    pub(crate) fn channel(&self, log_partition: f64) -> Channel {
-        Channel {
-            log_partition,
-            output: self.output,
-            input: self.input,
-            score: self.score,
-            curvature: self.curvature,
+    pub(crate) fn restricted(self, input: Moments, [mean, deficit]: [f64; 2]) -> Self {
+        // In units of ω: sd/V = 1/√(V d).
+        let scale = 1.0 / (self.input.variance.sqrt() * self.d);
+        Self {
+            input,
+            score: self.score + mean * scale,
+            curvature: self.curvature + deficit * (scale * scale),
+            ..self
         }
     }
 
-    /// What is left on one side of `end`; `step` is the standard deviation of `h` towards it, and
-    /// `half` belongs to the distance in units of `step`. The log-partition is that of `half`.
+    /// The channel of the function of `piece`.
     #[inline(always)]
-    pub(crate) fn cut(&self, piece: &Piece, end: f64, step: f64, half: HalfLine) -> Channel {
-        let (r, t, s) = (half.inverse_mills, half.moments, piece.slope);
-        let input = Moments {
-            mean: end + step * t.mean,
-            variance: step * step * t.variance,
-        };
-        // In units of ω: sd/V = 1/√(V d).
-        let scale = 1.0 / (step * self.d);
+    pub(crate) fn channel(&self, piece: &Piece, log_partition: f64) -> Channel {
+        let (o, s) = (piece.offset, piece.slope);
         Channel {
-            log_partition: half.log_mass,
+            log_partition,
             output: Moments {
-                mean: piece.offset + s * input.mean,
-                variance: s * s * input.variance,
+                mean: o + s * self.input.mean,
+                variance: s * s * self.input.variance,
             },
-            input,
-            score: self.score + r * scale,
-            curvature: self.curvature + r * t.mean * (scale * scale),
+            input: self.input,
+            score: self.score,
+            curvature: self.curvature,
         }
     }
 }
@@ -373,6 +403,166 @@ impl PiecewiseLinear {
         Self::broken_at_zero((0.0, -1.0), (0.0, 1.0), Parity::Even)
     }
 
+    /// `φ(h) = h` above zero, `slope · h` below.
+    ///
+    /// ```
+    /// use onsager_scalar::activation::{Activation, PiecewiseLinear};
+    /// assert_eq!(PiecewiseLinear::leaky_relu(0.1)?.apply(-2.0), -0.2);
+    /// # Ok::<(), onsager_scalar::ScalarError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A slope that is not finite.
+    pub fn leaky_relu(slope: f64) -> Result<Self, ScalarError> {
+        Self::from_ends(&[(0.0, 0.0, slope), (f64::INFINITY, 0.0, 1.0)])
+    }
+
+    /// `φ(h) = max(-1, min(1, h))`.
+    ///
+    /// ```
+    /// use onsager_scalar::activation::{Activation, Parity, PiecewiseLinear};
+    /// let phi = PiecewiseLinear::hard_tanh();
+    /// assert_eq!((phi.apply(-0.5), phi.apply(3.0), phi.parity()), (-0.5, 1.0, Parity::Odd));
+    /// ```
+    #[must_use]
+    pub fn hard_tanh() -> Self {
+        let middle = Piece {
+            lower: -1.0,
+            upper: 1.0,
+            offset: 0.0,
+            slope: 1.0,
+        };
+        let left = Piece {
+            lower: f64::NEG_INFINITY,
+            upper: -1.0,
+            offset: -1.0,
+            slope: 0.0,
+        };
+        let right = Piece {
+            lower: 1.0,
+            upper: f64::INFINITY,
+            offset: 1.0,
+            slope: 0.0,
+        };
+        Self {
+            pieces: vec![left, middle, right],
+            parity: Parity::Odd,
+        }
+    }
+
+    /// The symmetric door: `φ(h) = -1` on `|h| < width`, `+1` outside.
+    ///
+    /// ```
+    /// use onsager_scalar::activation::{Activation, Parity, PiecewiseLinear};
+    /// let door = PiecewiseLinear::door(0.5)?;
+    /// assert_eq!((door.apply(-0.4), door.apply(0.6), door.parity()), (-1.0, 1.0, Parity::Even));
+    /// let error = PiecewiseLinear::door(0.0).unwrap_err();
+    /// assert_eq!(error.to_string(), "width must be finite and positive, got 0");
+    /// # Ok::<(), onsager_scalar::ScalarError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A width that is not finite and positive.
+    pub fn door(width: f64) -> Result<Self, ScalarError> {
+        let value = width;
+        if !(width.is_finite() && width > 0.0) {
+            let quantity = "width";
+            return Err(ScalarError::NotPositive { quantity, value });
+        }
+        Self::from_ends(&[
+            (-width, 1.0, 0.0),
+            (width, -1.0, 0.0),
+            (f64::INFINITY, 1.0, 0.0),
+        ])
+    }
+
+    /// Pieces from left to right, each given as (upper end, offset, slope).
+    fn from_ends(list: &[(f64, f64, f64)]) -> Result<Self, ScalarError> {
+        let mut lower = f64::NEG_INFINITY;
+        Self::new(list.iter().map(|&(upper, offset, slope)| {
+            let piece = Piece {
+                lower,
+                upper,
+                offset,
+                slope,
+            };
+            lower = upper;
+            piece
+        }))
+    }
+
+    /// Any function that is affine on pieces, given from left to right; neighbours that continue
+    /// each other count as one piece.
+    ///
+    /// ```
+    /// use onsager_scalar::activation::{Activation, Piece, PiecewiseLinear};
+    /// let inf = f64::INFINITY;
+    /// let flat = Piece { lower: -inf, upper: 1.0, offset: 0.0, slope: 0.0 };
+    /// let steep = Piece { lower: 1.0, upper: inf, offset: -2.0, slope: 2.0 };
+    /// let threshold = PiecewiseLinear::new([flat, steep])?; // max(0, 2 (h - 1))
+    /// assert_eq!((threshold.apply(2.0), threshold.is_discontinuous()), (2.0, false));
+    /// let error = PiecewiseLinear::new([flat]).unwrap_err();
+    /// assert_eq!(error.to_string(), "piece 0 must end where the next one starts, got 1");
+    /// # Ok::<(), onsager_scalar::ScalarError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Pieces that do not cover the line from `-∞` to `∞` in order, a piece without width, numbers
+    /// that are not finite, a constant function.
+    pub fn new(pieces: impl IntoIterator<Item = Piece>) -> Result<Self, ScalarError> {
+        let mut pieces: Vec<Piece> = pieces.into_iter().collect();
+        let mut end = f64::NEG_INFINITY;
+        for (i, p) in pieces.iter().enumerate() {
+            let last = i + 1 == pieces.len();
+            let next = pieces.get(i + 1).map_or(f64::INFINITY, |next| next.lower);
+            let checks = [
+                (p.lower == end, "start where the one before ends", p.lower),
+                (p.lower < p.upper, "end above its start", p.upper),
+                (
+                    p.upper == next && p.upper.is_infinite() == last,
+                    "end where the next one starts",
+                    p.upper,
+                ),
+                (p.offset.is_finite(), "have a finite offset", p.offset),
+                (p.slope.is_finite(), "have a finite slope", p.slope),
+            ];
+            if let Some(&(_, expected, value)) = checks.iter().find(|(holds, ..)| !holds) {
+                return Err(ScalarError::Piece {
+                    piece: i,
+                    expected,
+                    value,
+                });
+            }
+            end = p.upper;
+        }
+        pieces.dedup_by(|next, p| {
+            let same = p.slope == next.slope && p.offset == next.offset;
+            if same {
+                p.upper = next.upper;
+            }
+            same
+        });
+        if pieces.iter().all(|p| p.slope == 0.0) && pieces.len() < 2 {
+            let (quantity, value) = ("number of values of the activation", pieces.len() as f64);
+            return Err(ScalarError::Range {
+                quantity,
+                allowed: "at least 2",
+                value,
+            });
+        }
+        let mirrored = |sign: f64| {
+            pieces.iter().zip(pieces.iter().rev()).all(|(p, q)| {
+                p.lower == -q.upper && p.offset == sign * q.offset && p.slope == -sign * q.slope
+            })
+        };
+        let parity = match (mirrored(1.0), mirrored(-1.0)) {
+            (true, _) => Parity::Even,
+            (_, true) => Parity::Odd,
+            _ => Parity::None,
+        };
+        Ok(Self { pieces, parity })
+    }
+
     /// Two half lines that meet at zero, each given as (offset, slope).
     fn broken_at_zero(below: (f64, f64), above: (f64, f64), parity: Parity) -> Self {
         let piece = |lower, upper, (offset, slope)| Piece {
@@ -386,6 +576,16 @@ impl PiecewiseLinear {
             piece(0.0, f64::INFINITY, above),
         ];
         Self { pieces, parity }
+    }
+
+    /// The value at an end of a piece that the message suits best, and the field seen from there:
+    /// near such a value the odds of two pieces would be a difference of exponents of order `ax²`.
+    fn origin(&self, a: f64, b: f64) -> (f64, f64) {
+        let ends = self.pieces.iter().zip(&self.pieces[1..]);
+        let values = ends.flat_map(|(p, q)| [p.at(p.upper), q.at(q.lower)]);
+        let seen = values.map(|x| (x, b - a * x));
+        let nearer = |p: (f64, f64), q: (f64, f64)| if q.1.abs() < p.1.abs() { q } else { p };
+        seen.reduce(nearer).unwrap_or((0.0, b))
     }
 
     /// `Σ f(piece, [P, E h, E h²])` over the pieces, `h ~ N(0, r)`.
@@ -405,11 +605,17 @@ impl Activation for PiecewiseLinear {
             .map_or(h, |p| p.at(h))
     }
     fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
-        self.pieces
-            .iter()
-            .map(|p| p.channel(a, b, omega, v))
-            .reduce(Channel::or)
-            .unwrap_or_default()
+        let (origin, field) = self.origin(a, b);
+        let moved = |p: &Piece| {
+            let offset = p.offset - origin;
+            Piece { offset, ..*p }.channel(a, field, omega, v)
+        };
+        let sum = self.pieces.iter().map(moved).reduce(Channel::or);
+        let mut sum = sum.unwrap_or_default();
+        // exp(bx - ax²/2) at the origin itself.
+        sum.log_partition += 0.5 * origin * (b + field);
+        sum.output.mean += origin;
+        sum
     }
     fn channels_into(
         &self,

@@ -4,7 +4,6 @@ use pulp::{Arch, WithSimd};
 
 use crate::activation::Piece;
 use crate::lanes::{Tail, exp, ln};
-use crate::special::{HalfLine, TruncatedMoments};
 use crate::{Channel, Moments, Precisions};
 
 /// Channels of the components of a column, field by field; see [`Channel`].
@@ -139,7 +138,7 @@ impl Kernel for Line {
     #[inline(always)]
     fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
         let whole = self.0.whole(a, b, omega, v);
-        whole.channel(whole.exponent - 0.5 * ln(whole.d))
+        whole.channel(&self.0, whole.exponent - 0.5 * ln(whole.d))
     }
 }
 
@@ -167,23 +166,22 @@ impl Half {
         const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
         let whole = piece.whole(a, b, omega, v);
         let (sd, root) = (whole.input.variance.sqrt(), whole.d.sqrt());
-        let u = side * (whole.input.mean - end) / sd;
+        let u = side * piece.beyond(end, a, b, omega, v) / (whole.d * sd);
         let tail = Tail::beyond(u.abs());
         let beyond = FRAC_1_SQRT_2PI * tail.power / tail.inverse_mills;
         let r = FRAC_1_SQRT_2PI * tail.power / (1.0 - beyond);
         // With its centre outside, only the tail is left of the Gaussian.
         let outside = u < 0.0;
-        let cut = HalfLine {
-            log_mass: 0.0,
-            inverse_mills: if outside { tail.inverse_mills } else { r },
-            moments: TruncatedMoments {
-                mean: if outside { tail.mean } else { u + r },
-                variance: if outside {
-                    tail.variance
-                } else {
-                    1.0 - r * (u + r)
-                },
-            },
+        let r = if outside { tail.inverse_mills } else { r };
+        let excess = if outside { tail.mean } else { u + r };
+        let variance = if outside {
+            tail.variance
+        } else {
+            1.0 - r * excess
+        };
+        let input = Moments {
+            mean: end + side * sd * excess,
+            variance: whole.input.variance * variance,
         };
         let mass = if outside {
             FRAC_1_SQRT_2PI / tail.inverse_mills
@@ -193,7 +191,9 @@ impl Half {
         Self {
             exponent: whole.exponent - if outside { 0.5 * u * u } else { 0.0 },
             factor: mass / root,
-            channel: whole.cut(piece, end, side * sd, cut),
+            channel: whole
+                .restricted(input, [side * r, r * excess])
+                .channel(piece, 0.0),
         }
     }
 

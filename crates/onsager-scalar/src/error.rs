@@ -34,4 +34,24 @@ pub enum ScalarError {
         /// The value found.
         value: f64,
     },
+    /// A quantity must lie in a range said in words.
+    #[error("{quantity} must be {allowed}, got {value}")]
+    Range {
+        /// Which one.
+        quantity: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+        /// The value found.
+        value: f64,
+    },
+    /// The pieces of a function do not cover the line.
+    #[error("piece {piece} must {expected}, got {value}")]
+    Piece {
+        /// Which piece, counted from 0.
+        piece: usize,
+        /// What it must do.
+        expected: &'static str,
+        /// The end, offset or slope found.
+        value: f64,
+    },
 }

@@ -3,7 +3,12 @@
 //! Every function is total on the real line and propagates NaN. Accuracies are relative, in
 //! units of the last place (ulp), measured against 25-digit tables (`tests/numerics_special.rs`).
 
+mod interval;
+
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2};
+
+pub(crate) use interval::interval_of_width;
+pub use interval::{Interval, interval, interval_moments};
 
 const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
 const LN_SQRT_2PI: f64 = 0.918_938_533_204_672_7;

@@ -58,6 +58,69 @@ fn truncated_normal() {
     check("truncated_normal", 3, 4.0, |u| mills_defect(u).variance);
 }
 
+/// Every number of an interval within four roundings, third (which may vanish by symmetry) and
+/// fourth moments within a hundred.
+#[test]
+fn intervals() {
+    let mut worst = [(0.0, 0.0, 0.0); 8];
+    let text = include_str!("../../../tests/reference/scalar_interval.csv");
+    let rows = text.lines().filter(|l| !l.starts_with('#')).skip(1);
+    for line in rows {
+        let row: Vec<f64> = line.split(',').map(|w| w.parse().unwrap()).collect();
+        let (found, [mean, variance, third, fourth]) =
+            (interval(row[0], row[1]), interval_moments(row[0], row[1]));
+        assert_eq!((mean, variance), (found.mean, found.variance));
+        let exact = &row[2..];
+        let relative = |x: f64, y: f64| if x == y { 0.0 } else { (x - y).abs() / y.abs() };
+        let nearer = |x: f64, y: f64, other: f64| if y > other { 0.0 } else { relative(x, y) };
+        let errors = [
+            // What is missing from 1 lies below the 250 digits of the table.
+            if exact[0].abs() < 1e-200 {
+                found.log_mass.abs()
+            } else {
+                relative(found.log_mass, exact[0])
+            },
+            // The mean of a wide interval nearly cancels.
+            (found.mean - exact[1]).abs() / exact[1].abs().max(exact[4].sqrt()),
+            nearer(found.above, exact[2], exact[3]),
+            nearer(found.below, exact[3], exact[2]),
+            relative(found.variance, exact[4]),
+            relative(found.deficit, exact[5]),
+            (third - exact[6]).abs() / exact[4].powf(1.5),
+            relative(fourth, exact[7]),
+        ];
+        for (w, e) in worst.iter_mut().zip(errors) {
+            if e.is_nan() || e > w.0 {
+                *w = (e, row[0], row[1]);
+            }
+        }
+    }
+    for (k, (error, lower, upper)) in worst.into_iter().enumerate() {
+        let bound = f64::EPSILON * if k < 6 { 4.0 } else { 100.0 };
+        assert!(
+            error <= bound, // never for NaN
+            "column {k}: {error:e} in ({lower}, {upper})"
+        );
+    }
+}
+
+#[test]
+fn intervals_have_limits() {
+    let inf = f64::INFINITY;
+    let all = interval(-inf, inf);
+    assert_eq!(
+        (all.log_mass, all.mean, all.variance, all.deficit),
+        (0.0, 0.0, 1.0, 0.0)
+    );
+    let none = interval(2.0, 2.0);
+    assert_eq!((none.log_mass, none.mean, none.variance), (-inf, 2.0, 0.0));
+    let gone = interval(1e200, 2e200);
+    assert_eq!((gone.log_mass, gone.mean), (-inf, 1e200));
+    for x in [f64::NAN, 0.0] {
+        assert!(interval(x, f64::NAN).mean.is_nan() && interval(f64::NAN, x).mean.is_nan());
+    }
+}
+
 #[test]
 fn logistic_family() {
     check("logistic", 1, 4.0, log1p_exp);

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use nalgebra::DMatrix;
-use onsager_operators::{Counted, Field, LinearOperator};
+use onsager_operators::{Counted, Field, LinearOperator, Shape};
+use onsager_scalar::Precisions;
 
 use super::Variances;
 use crate::message::average;
-use crate::{AmpError, Diagonal, Memory, Message, Ports, Precision, Rule};
+use crate::{
+    AmpError, Componentwise, Diagonal, Fields, Memory, Message, Ports, Posterior, Precision, Rule,
+};
 
 /// `h = W x/√k`, `W` with `k` columns and independent entries of unit variance, with Onsager
 /// corrections.
@@ -74,6 +77,17 @@ impl<F: Field> Linear<F> {
 
     fn backward(&mut self, ports: &mut Ports<'_, F>) -> Result<(), AmpError> {
         let g = score(ports)?;
+        let image = self.matrix.apply_adjoint(&g)?;
+        self.send_back(g, image, ports)
+    }
+
+    /// Sends `γ`, made of `g` and its image `Wᴴ g`.
+    fn send_back(
+        &mut self,
+        g: DMatrix<F>,
+        image: DMatrix<F>,
+        ports: &mut Ports<'_, F>,
+    ) -> Result<(), AmpError> {
         let input = match &self.input {
             Some(x) => x,
             None => &ports.posterior(0)?.mean,
@@ -86,7 +100,7 @@ impl<F: Field> Linear<F> {
             }
             Variances::PerComponent => Diagonal::Each(self.squared(&square, true)? / k),
         };
-        let mut field = self.matrix.apply_adjoint(&g)?;
+        let mut field = image;
         let scale = 1.0 / k.sqrt();
         for t in 0..g.ncols() {
             for j in 0..input.nrows() {
@@ -125,6 +139,69 @@ impl<F: Field> Rule<F> for Linear<F> {
             }
         }
         Ok(())
+    }
+
+    /// One read of `W`: row `i` of the backward message needs `ω_i` and what is known before, as
+    /// long as `V` is one number for all rows.
+    fn pass(
+        &mut self,
+        outer: &dyn Componentwise<F>,
+        above: &Message<F>,
+        ports: &mut Ports<'_, F>,
+    ) -> Result<Option<[Posterior<F>; 2]>, AmpError> {
+        let estimate = ports.posterior(0)?;
+        let x = estimate.mean.clone();
+        let Shape { rows, columns } = self.matrix.shape();
+        let fits = x.shape() == (columns, 1) && above.field.shape() == (rows, 1);
+        let undamped = ports.step(0) == 1.0 && ports.step(1) == 1.0;
+        if self.variances != Variances::Shared || !fits || !undamped {
+            return Ok(None);
+        }
+        let v = estimate.variance.mean(0).max(self.floor);
+        let (scale, precision) = (1.0 / (columns as f64).sqrt(), 1.0 / v);
+        let above = above.fields(0);
+        // Of every row: g, the field sent, and the moments of h and of φ(h).
+        const KEPT: usize = 6;
+        let mut kept = vec![F::zero(); KEPT * rows];
+        if let Some(old) = &self.score {
+            let g = kept.iter_mut().step_by(KEPT);
+            g.zip(old.iter()).for_each(|(g, old)| *g = *old);
+        }
+        let channel = |first: usize, z: &[F], out: &mut [F], kept: &mut [F]| {
+            let kept = kept.as_chunks_mut::<KEPT>().0;
+            let omega = z.iter().map(|z| z.scale(scale));
+            let old = kept.iter().map(|k| k[0]);
+            let field: Vec<F> = omega.zip(old).map(|(z, g)| z.unscale(v) - g).collect();
+            let mut moments = vec![[(F::zero(), 0.0); 2]; z.len()];
+            let below = Fields {
+                precision: Precisions::Shared(precision),
+                field: &field,
+            };
+            outer.moments(below, above.run(first..first + z.len()), &mut moments);
+            for ((([h, x], b), g), kept) in moments.iter().zip(&field).zip(out).zip(kept) {
+                *g = h.0.scale(precision) - *b;
+                *kept = [*g, *b, h.0, F::from_real(h.1), x.0, F::from_real(x.1)];
+            }
+        };
+        let mut image = DMatrix::zeros(columns, 1);
+        self.matrix
+            .apply_through(x.as_slice(), &channel, &mut kept, image.as_mut_slice());
+        let column = |part: usize| {
+            let values = kept.iter().skip(part).step_by(KEPT).copied();
+            DMatrix::from_iterator(rows, 1, values)
+        };
+        let moments = [2, 4].map(|part| Posterior {
+            mean: column(part),
+            variance: Diagonal::Each(column(part + 1).map(|c| c.real())),
+        });
+        self.input = Some(x);
+        let message = Message {
+            precision: Diagonal::Shared(vec![precision]),
+            field: column(1),
+        };
+        ports.send(1, message, None);
+        self.send_back(column(0), image, ports)?;
+        Ok(Some(moments))
     }
 
     /// `Σ |ω - W x/√k|²/(2V) - Re γᴴx + Σ Λ(|x|² + c)/2`: the expansion of the exchange through

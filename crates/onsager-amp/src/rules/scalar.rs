@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nalgebra::DMatrix;
 use onsager_scalar::{Activation, Channels, Moments, Precisions, Prior};
 
-use crate::{AmpError, Diagonal, Ports, Posterior, Rule};
+use crate::{AmpError, Componentwise, Diagonal, Fields, Ports, Posterior, Rule};
 
 /// The posterior mean of independent components of one law.
 ///
@@ -29,11 +29,13 @@ impl Rule for Mmse {
         let (n, problems) = message.field.shape();
         let mut moments = vec![Moments::default(); n * problems];
         for (t, out) in moments.chunks_mut(n).enumerate() {
-            let field = &message.field.as_slice()[t * n..(t + 1) * n];
-            self.law
-                .moments_into(message.precision.column(t), field, out);
+            let Fields { precision, field } = message.fields(t);
+            self.law.moments_into(precision, field, out);
         }
-        ports.estimate(0, gather(n, problems, moments.into_iter()));
+        let (mean, variance) = moments.iter().map(|m| (m.mean, m.variance)).unzip();
+        let mean = DMatrix::from_vec(n, problems, mean);
+        let variance = Diagonal::Each(DMatrix::from_vec(n, problems, variance));
+        ports.estimate(0, Posterior { mean, variance });
         Ok(())
     }
 
@@ -44,7 +46,8 @@ impl Rule for Mmse {
             self.law
                 .log_partition(m.precision.at(i, t), m.field[(i, t)])
         };
-        Ok(sums(m.field.nrows(), m.field.ncols(), one))
+        let sum = |t| (0..m.field.nrows()).map(|i| one(i, t)).sum();
+        Ok((0..ports.problems()).map(sum).collect())
     }
 }
 
@@ -61,34 +64,45 @@ impl MmseLayer {
         Self { activation }
     }
 
-    /// The channels of problem `t`, from the messages to both ports.
-    fn channels(&self, ports: &Ports<'_>, t: usize, out: &mut Channels) {
-        let (below, above) = (ports.message(0), ports.message(1));
-        let n = ports.size(0);
-        let variance = match below.precision.column(t) {
-            Precisions::Shared(a) => Diagonal::Shared(vec![1.0 / a]),
-            Precisions::Each(a) => Diagonal::Each(DMatrix::from_fn(n, 1, |i, _| 1.0 / a[i])),
+    /// The channels of the components of one problem, from the messages to both ports.
+    fn channels(&self, below: &Fields<'_>, above: &Fields<'_>, out: &mut Channels) {
+        let inverse: Vec<f64>;
+        let v = match below.precision {
+            Precisions::Shared(a) => Precisions::Shared(1.0 / a),
+            Precisions::Each(a) => {
+                inverse = a.iter().map(|a| 1.0 / a).collect();
+                Precisions::Each(&inverse)
+            }
         };
-        let fields = below.field.column(t);
-        let omega: Vec<f64> = fields
-            .iter()
-            .enumerate()
-            .map(|(i, b)| b * variance.at(i, 0))
-            .collect();
-        let field = &above.field.as_slice()[t * n..(t + 1) * n];
-        let (a, v) = (above.precision.column(t), variance.column(0));
-        self.activation.channels_into(a, field, &omega, v, out);
+        let fields = below.field.iter().enumerate();
+        let omega: Vec<f64> = fields.map(|(i, b)| b * v.at(i)).collect();
+        self.activation
+            .channels_into(above.precision, above.field, &omega, v, out);
+    }
+}
+
+impl Componentwise for MmseLayer {
+    fn moments(&self, below: Fields<'_>, above: Fields<'_>, out: &mut [[(f64, f64); 2]]) {
+        let mut c = Channels::default();
+        self.channels(&below, &above, &mut c);
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = [
+                (c.input_mean[i], c.input_variance[i]),
+                (c.output_mean[i], c.output_variance[i]),
+            ];
+        }
     }
 }
 
 impl Rule for MmseLayer {
     fn update(&mut self, targets: &[usize], ports: &mut Ports<'_>) -> Result<(), AmpError> {
-        let (n, problems) = (ports.size(0), ports.problems());
+        let (below, above) = (ports.message(0), ports.message(1));
+        let (n, problems) = below.field.shape();
         let block = || DMatrix::zeros(n, problems);
         let mut sides = vec![(block(), block()); targets.len()];
         let mut channels = Channels::default();
         for t in 0..problems {
-            self.channels(ports, t, &mut channels);
+            self.channels(&below.fields(t), &above.fields(t), &mut channels);
             for (target, (mean, variance)) in targets.iter().zip(&mut sides) {
                 let [m, v] = match target {
                     0 => [&channels.input_mean, &channels.input_variance],
@@ -105,29 +119,18 @@ impl Rule for MmseLayer {
         Ok(())
     }
 
+    fn componentwise(&self) -> Option<&dyn Componentwise> {
+        Some(self)
+    }
+
     /// `Σ ln Z(b, a, ω, V)`.
     fn log_partition(&self, ports: &Ports<'_>) -> Result<Vec<f64>, AmpError> {
+        let (below, above) = (ports.message(0), ports.message(1));
         let mut channels = Channels::default();
         let sums = (0..ports.problems()).map(|t| {
-            self.channels(ports, t, &mut channels);
+            self.channels(&below.fields(t), &above.fields(t), &mut channels);
             channels.log_partition.iter().sum()
         });
         Ok(sums.collect())
     }
-}
-
-/// Moments in column order, as a block.
-fn gather(n: usize, problems: usize, moments: impl Iterator<Item = Moments>) -> Posterior {
-    let (mean, variance) = moments.map(|m| (m.mean, m.variance)).unzip();
-    Posterior {
-        mean: DMatrix::from_vec(n, problems, mean),
-        variance: Diagonal::Each(DMatrix::from_vec(n, problems, variance)),
-    }
-}
-
-/// `Σ_i f(i, t)` for every `t`.
-fn sums(n: usize, problems: usize, f: impl Fn(usize, usize) -> f64) -> Vec<f64> {
-    (0..problems)
-        .map(|t| (0..n).map(|i| f(i, t)).sum())
-        .collect()
 }

@@ -71,6 +71,11 @@ impl Kernels {
         self.0
     }
 
+    /// The sum of all entries: as little as can be done with each of them.
+    pub(crate) fn total<S: Stored>(self, a: &[S]) -> f64 {
+        S::total(self, a)
+    }
+
     /// `y_i <- Σ_j a_ij x_j`, rows of `a` contiguous; squared entries if `SQUARE`.
     pub(crate) fn rows<S: Stored, const SQUARE: bool>(self, a: &[S], x: &[f64], y: &mut [f64]) {
         assert_eq!(a.len(), x.len() * y.len());
@@ -80,21 +85,13 @@ impl Kernels {
         S::rows::<SQUARE>(self, a, x, y)
     }
 
-    /// `y_j <- Σ_i a_ij g_i` for the columns `first..first + y.len()` of rows of `stride` entries.
-    pub(crate) fn columns<S: Stored, const SQUARE: bool>(
-        self,
-        a: &[S],
-        stride: usize,
-        first: usize,
-        g: &[f64],
-        y: &mut [f64],
-    ) {
-        assert_eq!(a.len(), stride * g.len());
-        assert!(first + y.len() <= stride);
+    /// `y_j += Σ_i a_ij g_i`, rows of `a` contiguous; squared entries if `SQUARE`.
+    pub(crate) fn columns<S: Stored, const SQUARE: bool>(self, a: &[S], g: &[f64], y: &mut [f64]) {
+        assert_eq!(a.len(), g.len() * y.len());
         if y.is_empty() {
             return;
         }
-        S::columns::<SQUARE>(self, a, stride, first, g, y)
+        S::columns::<SQUARE>(self, a, g, y)
     }
 
     /// `y_i += Σ_j a_ij x_j` and `z_j += Σ_i a_ij g_i`, each entry read once. The blocks of
@@ -145,17 +142,22 @@ impl Stored for f32 {
     }
 }
 
+/// Where the first entry stands that is not finite in the stored precision. Looks at all of them
+/// without a branch, which the compiler vectorises.
+pub(crate) fn not_finite<S: Stored>(entries: &[f64]) -> Option<usize> {
+    let is_finite = |x: &f64| S::nearest(*x).to_f64().is_finite();
+    let all = entries.iter().fold(true, |all, x| all & is_finite(x));
+    if all {
+        return None;
+    }
+    entries.iter().position(|x| !is_finite(x))
+}
+
 /// The loops of one stored type at each level. Unreachable from outside, which closes [`Stored`].
 pub trait Loops: Sized {
+    fn total(at: Kernels, a: &[Self]) -> f64;
     fn rows<const SQUARE: bool>(at: Kernels, a: &[Self], x: &[f64], y: &mut [f64]);
-    fn columns<const SQUARE: bool>(
-        at: Kernels,
-        a: &[Self],
-        stride: usize,
-        first: usize,
-        g: &[f64],
-        y: &mut [f64],
-    );
+    fn columns<const SQUARE: bool>(at: Kernels, a: &[Self], g: &[f64], y: &mut [f64]);
     fn tile<const SQUARE: bool>(
         at: Kernels,
         a: &[Block<Self>],
@@ -168,15 +170,15 @@ pub trait Loops: Sized {
 
 /// Runs one loop at one level.
 macro_rules! at_level {
-    ($at:expr, $avx512:ident, $avx2:ident, $stored:ty, $loop:ident($($argument:expr),+)) => {
+    ($at:expr, $avx512:ident, $avx2:ident, $loop:ident $(::<$square:ident>)?($($argument:expr),+)) => {
         match $at.0 {
-            Level::Portable => portable::$loop::<$stored, SQUARE>($($argument),+),
+            Level::Portable => portable::$loop::<Self $(, $square)?>($($argument),+),
             // SAFETY: `Kernels` is only made for a level that this processor has.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { vector::$avx2::$loop::<SQUARE>($($argument),+) },
+            Level::Avx2 => unsafe { vector::$avx2::$loop $(::<$square>)?($($argument),+) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { vector::$avx512::$loop::<SQUARE>($($argument),+) },
+            Level::Avx512 => unsafe { vector::$avx512::$loop $(::<$square>)?($($argument),+) },
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("levels of another processor are refused"),
         }
@@ -186,18 +188,14 @@ macro_rules! at_level {
 macro_rules! loops {
     ($stored:ty, $avx512:ident, $avx2:ident) => {
         impl Loops for $stored {
-            fn rows<const SQUARE: bool>(at: Kernels, a: &[Self], x: &[f64], y: &mut [f64]) {
-                at_level!(at, $avx512, $avx2, $stored, rows(a, x, y))
+            fn total(at: Kernels, a: &[Self]) -> f64 {
+                at_level!(at, $avx512, $avx2, total(a))
             }
-            fn columns<const SQUARE: bool>(
-                at: Kernels,
-                a: &[Self],
-                stride: usize,
-                first: usize,
-                g: &[f64],
-                y: &mut [f64],
-            ) {
-                at_level!(at, $avx512, $avx2, $stored, columns(a, stride, first, g, y))
+            fn rows<const SQUARE: bool>(at: Kernels, a: &[Self], x: &[f64], y: &mut [f64]) {
+                at_level!(at, $avx512, $avx2, rows::<SQUARE>(a, x, y))
+            }
+            fn columns<const SQUARE: bool>(at: Kernels, a: &[Self], g: &[f64], y: &mut [f64]) {
+                at_level!(at, $avx512, $avx2, columns::<SQUARE>(a, g, y))
             }
             fn tile<const SQUARE: bool>(
                 at: Kernels,
@@ -207,7 +205,7 @@ macro_rules! loops {
                 g: &[[f64; 8]],
                 z: &mut [[f64; 8]],
             ) {
-                at_level!(at, $avx512, $avx2, $stored, tile(a, x, y, g, z))
+                at_level!(at, $avx512, $avx2, tile::<SQUARE>(a, x, y, g, z))
             }
         }
     };
@@ -216,19 +214,19 @@ macro_rules! loops {
 loops!(f64, avx512_f64, avx2_f64);
 loops!(f32, avx512_f32, avx2_f32);
 
-/// `x` itself when `T` is `f64`.
-pub(crate) fn as_real<T: 'static>(x: &[T]) -> Option<&[f64]> {
-    // SAFETY: T is f64, so this is the identity. Needed because the field is a type parameter
-    // and only real operators have kernels; the generic loop adds in sequence, so the compiler
-    // may not vectorise it.
-    (TypeId::of::<T>() == TypeId::of::<f64>())
+/// `x` itself when `A` is `B`.
+pub(crate) fn same<A: 'static, B: 'static>(x: &[A]) -> Option<&[B]> {
+    // SAFETY: A is B, so this is the identity. Needed because the field is a type parameter and
+    // only real operators have kernels; the generic loop adds in sequence, so the compiler may
+    // not vectorise it.
+    (TypeId::of::<A>() == TypeId::of::<B>())
         .then(|| unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) })
 }
 
-/// `x` itself when `T` is `f64`.
-pub(crate) fn as_real_mut<T: 'static>(x: &mut [T]) -> Option<&mut [f64]> {
-    // SAFETY: as in `as_real`; the exclusive borrow is passed on.
-    (TypeId::of::<T>() == TypeId::of::<f64>())
+/// `x` itself when `A` is `B`.
+pub(crate) fn same_mut<A: 'static, B: 'static>(x: &mut [A]) -> Option<&mut [B]> {
+    // SAFETY: as in `same`; the exclusive borrow is passed on.
+    (TypeId::of::<A>() == TypeId::of::<B>())
         .then(|| unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) })
 }
 
@@ -244,9 +242,9 @@ pub(crate) fn reserve<T>(shape: Shape) -> Result<Vec<T>, OperatorError> {
     Ok(entries)
 }
 
-/// Below this size the translation buffers of the processor cover small pages well enough.
+/// Two huge pages: below, rounding to whole pages would take a part that counts.
 #[cfg(target_os = "linux")]
-const HUGE_PAGES_FROM: usize = 64 << 20;
+const HUGE_PAGES_FROM: usize = 4 << 20;
 
 /// Asks for huge pages behind a large allocation: 5 to 25 % more bandwidth on large matrices.
 #[cfg(target_os = "linux")]

@@ -15,6 +15,17 @@ fn entry<S: Stored, const SQUARE: bool>(a: S) -> f64 {
     if SQUARE { a * a } else { a }
 }
 
+pub(super) fn total<S: Stored>(a: &[S]) -> f64 {
+    let (a8, a1) = a.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for a in a8 {
+        for l in 0..LANES {
+            lanes[l] += a[l].to_f64();
+        }
+    }
+    sum(lanes) + a1.iter().map(|a| a.to_f64()).sum::<f64>()
+}
+
 pub(super) fn rows<S: Stored, const SQUARE: bool>(a: &[S], x: &[f64], y: &mut [f64]) {
     let (x8, x1) = x.as_chunks::<LANES>();
     for (row, y) in a.chunks_exact(x.len()).zip(y) {
@@ -30,16 +41,9 @@ pub(super) fn rows<S: Stored, const SQUARE: bool>(a: &[S], x: &[f64], y: &mut [f
     }
 }
 
-pub(super) fn columns<S: Stored, const SQUARE: bool>(
-    a: &[S],
-    stride: usize,
-    first: usize,
-    g: &[f64],
-    y: &mut [f64],
-) {
-    y.fill(0.0);
-    for (row, g) in a.chunks_exact(stride).zip(g) {
-        for (&a, y) in row[first..first + y.len()].iter().zip(y.iter_mut()) {
+pub(super) fn columns<S: Stored, const SQUARE: bool>(a: &[S], g: &[f64], y: &mut [f64]) {
+    for (row, g) in a.chunks_exact(y.len()).zip(g) {
+        for (&a, y) in row.iter().zip(y.iter_mut()) {
             *y += entry::<S, SQUARE>(a) * g;
         }
     }

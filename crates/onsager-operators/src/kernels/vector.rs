@@ -11,7 +11,7 @@
 macro_rules! kernels {
     ($name:ident, $lanes:ident, $features:literal, $stored:ty, $load:ident, $rows:literal) => {
         pub(super) mod $name {
-            use super::$lanes::{fma, read, splat, square, sum, write, zero, $load as load};
+            use super::$lanes::{add, fma, read, splat, square, sum, write, zero, $load as load};
             use crate::kernels::Block;
             use std::array::from_fn;
 
@@ -35,20 +35,17 @@ macro_rules! kernels {
             #[target_feature(enable = $features)]
             pub(in crate::kernels) fn columns<const SQUARE: bool>(
                 a: &[$stored],
-                stride: usize,
-                first: usize,
                 g: &[f64],
                 y: &mut [f64],
             ) {
-                y.fill(0.0);
                 let (g, g_rest) = g.as_chunks::<$rows>();
-                let (a, a_rest) = a.split_at($rows * g.len() * stride);
-                for (a, g) in a.chunks_exact($rows * stride).zip(g) {
-                    combine::<$rows, SQUARE>(a, stride, first, g, y);
+                let (a, a_rest) = a.split_at($rows * g.len() * y.len());
+                for (a, g) in a.chunks_exact($rows * y.len()).zip(g) {
+                    combine::<$rows, SQUARE>(a, g, y);
                 }
                 let (g, _) = g_rest.as_chunks::<1>();
-                for (a, g) in a_rest.chunks_exact(stride).zip(g) {
-                    combine::<1, SQUARE>(a, stride, first, g, y);
+                for (a, g) in a_rest.chunks_exact(y.len()).zip(g) {
+                    combine::<1, SQUARE>(a, g, y);
                 }
             }
 
@@ -63,6 +60,23 @@ macro_rules! kernels {
                 for ((a, y), g) in a.chunks_exact(x.len()).zip(y).zip(g) {
                     both::<SQUARE>(a, x, y, g, z);
                 }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(in crate::kernels) fn total(a: &[$stored]) -> f64 {
+                let (a8, a1) = a.as_chunks::<8>();
+                let (a64, a8) = a8.as_chunks::<8>();
+                let mut lanes = [zero(); 8];
+                for a in a64 {
+                    for r in 0..8 {
+                        lanes[r] = add(load(&a[r]), lanes[r]);
+                    }
+                }
+                for a in a8 {
+                    lanes[0] = add(load(a), lanes[0]);
+                }
+                let all: f64 = lanes.into_iter().map(|l| sum(l)).sum();
+                all + a1.iter().map(|&a| f64::from(a)).sum::<f64>()
             }
 
             #[target_feature(enable = $features)]
@@ -96,14 +110,12 @@ macro_rules! kernels {
             #[inline]
             fn combine<const R: usize, const SQUARE: bool>(
                 a: &[$stored],
-                stride: usize,
-                first: usize,
                 g: &[f64; R],
                 y: &mut [f64],
             ) {
                 let width = y.len();
                 let (y8, y1) = y.as_chunks_mut::<8>();
-                let row: [&[$stored]; R] = from_fn(|r| &a[r * stride + first..][..width]);
+                let row: [&[$stored]; R] = from_fn(|r| &a[r * width..(r + 1) * width]);
                 let row8: [&[[$stored; 8]]; R] =
                     from_fn(|r| &row[r].as_chunks::<8>().0[..y8.len()]);
                 let mut factor = [zero(); R];
@@ -217,6 +229,12 @@ mod avx512 {
 
     #[target_feature(enable = "avx512f")]
     #[inline]
+    pub(super) fn add(a: __m512d, b: __m512d) -> __m512d {
+        _mm512_add_pd(a, b)
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
     pub(super) fn fma(a: __m512d, b: __m512d, c: __m512d) -> __m512d {
         _mm512_fmadd_pd(a, b, c)
     }
@@ -280,6 +298,12 @@ mod avx2 {
     #[inline]
     pub(super) fn square(v: Pair) -> Pair {
         (_mm256_mul_pd(v.0, v.0), _mm256_mul_pd(v.1, v.1))
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    pub(super) fn add(a: Pair, b: Pair) -> Pair {
+        (_mm256_add_pd(a.0, b.0), _mm256_add_pd(a.1, b.1))
     }
 
     #[target_feature(enable = "avx2,fma")]

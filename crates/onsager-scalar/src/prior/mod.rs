@@ -1,5 +1,8 @@
 //! Laws of independent components, seen through a Gaussian message.
 
+mod mixture;
+mod truncated;
+
 use std::f64::consts::LN_2;
 use std::fmt::Debug;
 
@@ -8,6 +11,9 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::special::{log_add_exp, logistic};
 use crate::{Moments, Precisions, ScalarError};
+
+pub use mixture::Mixture;
+pub use truncated::Truncated;
 
 /// A law `P` on the line, seen through a Gaussian message `exp(-a x²/2 + b x)`.
 ///
@@ -45,7 +51,7 @@ pub trait Prior: Debug + Send + Sync {
     fn second_moment(&self) -> f64;
 
     /// Where the mass of the law sits: locations and widths, from which quadrature panels are
-    /// placed. A point mass has variance 0.
+    /// placed. A point mass has variance 0, and so has an end at which the density jumps or bends.
     fn scales(&self) -> Vec<Scale>;
 
     /// Draws one value.
@@ -94,7 +100,7 @@ pub trait Prior: Debug + Send + Sync {
 pub struct Scale {
     /// Where the part sits.
     pub mean: f64,
-    /// Its variance, 0 for a point mass.
+    /// Its variance, 0 for a point mass or an end of the density.
     pub variance: f64,
 }
 
@@ -112,6 +118,19 @@ fn positive(quantity: &'static str, value: f64) -> Result<f64, ScalarError> {
     } else {
         Err(ScalarError::NotPositive { quantity, value })
     }
+}
+
+fn probability(quantity: &'static str, value: f64) -> Result<f64, ScalarError> {
+    if value > 0.0 && value <= 1.0 {
+        Ok(value)
+    } else {
+        Err(ScalarError::Probability { quantity, value })
+    }
+}
+
+/// Uniform in `[0, 1)`, from 53 random bits.
+fn uniform(rng: &mut dyn Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 * (-53f64).exp2()
 }
 
 /// The Gaussian law `N(mean, variance)`.
@@ -137,6 +156,16 @@ impl Gaussian {
             mean: finite("mean", mean)?,
             variance: positive("variance", variance)?,
         })
+    }
+
+    /// The same, with variance 0 for a point mass.
+    fn or_point(mean: f64, variance: f64) -> Result<Self, ScalarError> {
+        if variance == 0.0 {
+            let mean = finite("mean", mean)?;
+            Ok(Self { mean, variance })
+        } else {
+            Self::new(mean, variance)
+        }
     }
 
     /// `N(0, 1)`.
@@ -263,14 +292,8 @@ impl GaussBernoulli {
     /// # Errors
     /// A sparsity outside `(0, 1]`; mean and variance as for [`Gaussian::new`].
     pub fn new(sparsity: f64, mean: f64, variance: f64) -> Result<Self, ScalarError> {
-        if !(sparsity > 0.0 && sparsity <= 1.0) {
-            return Err(ScalarError::Probability {
-                quantity: "sparsity",
-                value: sparsity,
-            });
-        }
         Ok(Self {
-            sparsity,
+            sparsity: probability("sparsity", sparsity)?,
             slab: Gaussian::new(mean, variance)?,
         })
     }
@@ -322,9 +345,7 @@ impl Prior for GaussBernoulli {
         scales
     }
     fn sample(&self, rng: &mut dyn Rng) -> f64 {
-        // 53 random bits against the sparsity.
-        let u = (rng.next_u64() >> 11) as f64 * (-53f64).exp2();
-        if u < self.sparsity {
+        if uniform(rng) < self.sparsity {
             self.slab.sample(rng)
         } else {
             0.0
