@@ -1,7 +1,8 @@
 #![forbid(unsafe_code)]
-//! Project tasks: `cargo xtask reproduce | data | tidy`. Dispatch only; one module for each command.
+//! Project tasks: `cargo xtask reproduce | data | deep | tidy`. Dispatch only; one module for each command.
 
 mod data;
+mod deep;
 mod reproduce;
 mod tidy;
 
@@ -23,6 +24,8 @@ enum Command {
     Reproduce(reproduce::Arguments),
     /// Rebuilds the packaged data from the files of Fashion-MNIST
     Data(data::Arguments),
+    /// Sends random declarations through both readings and says what was covered
+    Deep(deep::Arguments),
     /// Checks layers, documents, links, the gallery and dependencies
     Tidy,
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Reproduce(arguments) => reproduce::run(arguments, &root()),
         Command::Data(arguments) => data::run(&arguments, &root()),
+        Command::Deep(arguments) => deep::run(&arguments),
         Command::Tidy => tidy::run(&root()),
     }
 }

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use onsager_model::Model;
 use onsager_model::conformance::runnable;
-use onsager_scalar::conformance::Report;
+use onsager_scalar::conformance::{Failure, Report, check_activation_with, check_law_with};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::model::{Trial, check_model_with};
+use super::model::{Theory, Trial, check_model_with};
 
 /// Layers at most.
 const DEPTH: usize = 3;
@@ -25,10 +25,11 @@ const SHRINKS: usize = 40;
 /// What a survey found.
 ///
 /// ```
-/// use onsager::conformance::survey;
-/// let found = survey(2, 7, 1, &[1, 0, 0, 0], &|_| {});
+/// use onsager::conformance::{Plan, survey};
+/// let plan = Plan { declarations: 2, thorough: 0, depths: [1, 0, 0, 0], ..Plan::default() };
+/// let found = survey(&plan, &|_| {});
 /// assert!(found.faults.is_empty() && found.declarations == 2, "{found}");
-/// assert_eq!(found.coverage.values().map(|depths| depths[0]).sum::<u64>(), 4); // law and data
+/// assert_eq!(found.coverage.values().map(|depths| depths[0]).sum::<u64>(), 4); // prior and data
 /// ```
 #[derive(Debug, Clone)]
 pub struct Survey {
@@ -47,7 +48,9 @@ pub struct Survey {
 /// A declaration that failed.
 ///
 /// ```
-/// # let found = onsager::conformance::survey(1, 7, 1, &[1, 0, 0, 0], &|_| {});
+/// # use onsager::conformance::{Plan, survey};
+/// # let plan = Plan { declarations: 1, depths: [1, 0, 0, 0], ..Plan::default() };
+/// # let found = survey(&plan, &|_| {});
 /// for fault in &found.faults {
 ///     println!("declaration {}: {}\n{}", fault.index, fault.reason, fault.model);
 /// }
@@ -62,19 +65,53 @@ pub struct Fault {
     pub model: String,
 }
 
-/// Draws random declarations of kinds that are implemented and checks each one, on `threads`
-/// threads.
+/// Which declarations are drawn, and how much is asked of them.
 ///
-/// Declaration `i` depends on the seed and on `i` alone. `weights` says how often chains of 0 to
-/// 3 layers are drawn, relative to each other. One that fails is simplified as long as it fails.
-/// `progress` is called after each.
-pub fn survey(
-    declarations: u64,
-    seed: u64,
-    threads: usize,
-    weights: &[u32; DEPTH + 1],
-    progress: &(dyn Fn(u64) + Sync),
-) -> Survey {
+/// ```
+/// use onsager::conformance::Plan;
+/// assert_eq!(Plan::default().declarations, 10_000);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// How many.
+    pub declarations: u64,
+    /// Decides all of them: declaration `i` depends on the seed and on `i` alone.
+    pub seed: u64,
+    /// Threads over declarations.
+    pub threads: usize,
+    /// How often chains of 0 to 3 layers are drawn, relative to each other.
+    pub depths: [u32; DEPTH + 1],
+    /// Every so many declarations the fixed points are found, and not only two iterations: 1 finds
+    /// them always, 0 never.
+    pub curves: u64,
+    /// Every so many declarations they are found a second time, and law and activations go
+    /// through [`check_law`](super::check_law) and [`check_activation`](super::check_activation).
+    pub thorough: u64,
+}
+
+impl Default for Plan {
+    /// Ten thousand, of which few are deep: the work grows in proportion to the depth and more.
+    fn default() -> Self {
+        Self {
+            declarations: 10_000,
+            seed: 0,
+            threads: 1,
+            depths: [80, 17, 2, 1],
+            curves: 1,
+            thorough: 50,
+        }
+    }
+}
+
+/// Draws random declarations of kinds that are implemented and checks each one. One that fails is
+/// simplified as long as it fails. `progress` is called after each.
+pub fn survey(plan: &Plan, progress: &(dyn Fn(u64) + Sync)) -> Survey {
+    let &Plan {
+        declarations,
+        seed,
+        threads,
+        ..
+    } = plan;
     let next = AtomicU64::new(0);
     let found = Mutex::new(Survey {
         declarations,
@@ -89,7 +126,7 @@ pub fn survey(
             if index >= declarations {
                 return;
             }
-            let one = examine(seed, index, weights);
+            let one = examine(plan, index);
             // A panic is caught below the lock; the state behind it is whole.
             let mut found = found
                 .lock()
@@ -117,19 +154,27 @@ struct Examined {
     result: Result<Report, (String, Model)>,
 }
 
-fn examine(seed: u64, index: u64, weights: &[u32; DEPTH + 1]) -> Examined {
+fn examine(plan: &Plan, index: u64) -> Result<Examined, String> {
+    let seed = plan.seed;
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&index.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &key);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let chains = (0..=DEPTH).zip(weights).filter(|(_, weight)| **weight > 0);
+    let chains = (0..=DEPTH)
+        .zip(&plan.depths)
+        .filter(|(_, weight)| **weight > 0);
     let chains = chains.map(|(depth, weight)| (*weight, runnable::model(SPREAD, depth).boxed()));
     let strategy = proptest::strategy::Union::new_weighted(chains.collect());
+    let turn = |every: u64| every > 0 && index.is_multiple_of(every);
+    let thorough = turn(plan.thorough);
     let trial = Trial {
         seed: seed.wrapping_add(index),
-        // A second curve for every tenth: what costs most is drawn more often instead.
-        twice: index % 10 == 0,
+        theory: match turn(plan.curves) {
+            _ if thorough => Theory::TwoCurves,
+            true => Theory::Curve,
+            false => Theory::Trajectory,
+        },
         ..Trial::default()
     };
     let named = |mut model: Model| {
@@ -137,8 +182,17 @@ fn examine(seed: u64, index: u64, weights: &[u32; DEPTH + 1]) -> Examined {
         model
     };
     let check = |model: &Model| -> Result<Report, String> {
-        match catch_unwind(AssertUnwindSafe(|| check_model_with(model, trial))) {
-            Ok(result) => result.map_err(|failure| failure.to_string()),
+        let all = || {
+            let mut report = check_model_with(model, trial)?;
+            if thorough {
+                parts(model, trial.seed)?
+                    .iter()
+                    .for_each(|part| report.merge(part));
+            }
+            Ok(report)
+        };
+        match catch_unwind(AssertUnwindSafe(all)) {
+            Ok(result) => result.map_err(|failure: Failure| failure.to_string()),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or(panic.downcast_ref::<&str>().map(|s| (*s).to_string()));
@@ -146,11 +200,9 @@ fn examine(seed: u64, index: u64, weights: &[u32; DEPTH + 1]) -> Examined {
             }
         }
     };
-    let mut tree = match strategy.new_tree(&mut runner) {
-        Ok(tree) => tree,
-        // Only a grammar of which nothing is implemented has no declarations.
-        Err(reason) => panic!("no declaration can be drawn: {reason}"),
-    };
+    // A grammar of which nothing is implemented has no declarations.
+    let tree = strategy.new_tree(&mut runner);
+    let mut tree = tree.map_err(|reason| format!("nothing to draw: {reason}"))?;
     let model = named(tree.current());
     let result = check(&model).map_err(|mut reason| {
         let mut simplest = model.clone();
@@ -161,6 +213,7 @@ fn examine(seed: u64, index: u64, weights: &[u32; DEPTH + 1]) -> Examined {
             }
             let next = named(tree.current());
             match check(&next) {
+                Err(other) if broken(&other) != broken(&reason) => simpler = tree.complicate(),
                 Ok(_) => simpler = tree.complicate(),
                 Err(other) => {
                     (reason, simplest) = (other, next);
@@ -170,11 +223,47 @@ fn examine(seed: u64, index: u64, weights: &[u32; DEPTH + 1]) -> Examined {
         }
         (reason, simplest)
     });
-    Examined { model, result }
+    Ok(Examined { model, result })
+}
+
+/// What a reason complains of first: the identity, or the panic.
+fn broken(reason: &str) -> &str {
+    let line = reason.lines().nth(1).unwrap_or(reason);
+    line.split(':').next().unwrap_or(line)
+}
+
+/// The law and the activations on their own.
+fn parts(model: &Model, seed: u64) -> Result<Vec<Report>, Failure> {
+    let mut reports = Vec::new();
+    if let Some(signal) = &model.signal {
+        // What does not build has been refused before.
+        if let Ok(law) = signal.prior.build() {
+            reports.push(check_law_with(law.as_ref(), seed)?);
+        }
+        for phi in signal
+            .layers
+            .iter()
+            .filter_map(|l| l.activation.build().ok())
+        {
+            reports.push(check_activation_with(phi.as_ref(), seed)?);
+        }
+    }
+    Ok(reports)
 }
 
 impl Survey {
-    fn add(&mut self, index: u64, one: Examined) {
+    fn add(&mut self, index: u64, one: Result<Examined, String>) {
+        let one = match one {
+            Ok(one) => one,
+            Err(reason) => {
+                let model = String::new();
+                return self.faults.push(Fault {
+                    index,
+                    reason,
+                    model,
+                });
+            }
+        };
         let signal = one.model.signal.as_ref();
         let layers = signal.map_or(&[][..], |s| &s.layers);
         let mut parts: Vec<String> = layers
