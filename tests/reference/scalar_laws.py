@@ -93,6 +93,46 @@ def channel(pieces, a, b, omega, v):
     return log(z), x1 / z, x2 / z - (x1 / z) ** 2, (h - omega) / v, 1 / v - (h2 / z - h * h) / (v * v)
 
 
+SMOOTH = {
+    "tanh": mp.tanh,
+    "sigmoid": lambda h: 1 / (1 + exp(-h)),
+    "erf": erf,
+}
+
+
+def smooth_channel(phi, a, b, omega, v):
+    """The same by the trapezoidal rule around the largest exponent, ten times too fine."""
+    mp.dps = 40
+    exponent = lambda h: b * phi(h) - a * phi(h) ** 2 / 2 - (h - omega) ** 2 / (2 * v)
+    # A coarse scan in doubles finds where the exponent lives; the rule then covers all of it.
+    import math
+
+    rough = {"tanh": math.tanh, "sigmoid": lambda h: 1 / (1 + math.exp(-h)), "erf": math.erf}
+    name = next(n for n, f in SMOOTH.items() if f is phi)
+    value = lambda h: float(b) * rough[name](h) - float(a) * rough[name](h) ** 2 / 2 - (h - float(omega)) ** 2 / (2 * float(v))
+    root = float(v) ** 0.5
+    grid = [float(omega) + 12 * root * (2 * k / 40000 - 1) for k in range(40001)]
+    values = [value(h) for h in grid]
+    top = max(values)
+    inside = [h for h, e in zip(grid, values) if e > top - 80]
+    lo, hi = min(inside) - root * 6e-4, max(inside) + root * 6e-4
+    n = 700
+    step = mpf(hi - lo) / n
+    z = h1 = h2 = x1 = x2 = mpf(0)
+    centre = mpf(grid[values.index(top)])
+    x0 = phi(centre)
+    for k in range(n + 1):
+        h = mpf(lo) + k * step
+        x = phi(h)
+        w = exp(exponent(h) - top)
+        z, h1, h2 = z + w, h1 + w * (h - centre), h2 + w * (h - centre) ** 2
+        x1, x2 = x1 + w * (x - x0), x2 + w * (x - x0) ** 2
+    h = h1 / z
+    log_z = log(z * step / sqrt(2 * pi * v)) + mpf(top)
+    mp.dps = 700
+    return log_z, x0 + x1 / z, x2 / z - (x1 / z) ** 2, (centre + h - omega) / v, 1 / v - (h2 / z - h * h) / (v * v)
+
+
 def main():
     table("scalar_laws.csv", "law,a,b,log_partition,mean,variance", laws())
     table("scalar_channels.csv", "activation,a,b,omega,v,log_partition,mean,variance,score,curvature", channels())
@@ -127,6 +167,13 @@ def channels():
                 x = next(o + s * h for lo, hi, o, s in pieces if h < hi)
                 b = float(a * x + a**0.5 * (0.25, -2.0, 3.0, 1.0)[(2 * j + k) % 4])
                 yield name, (a, b, omega, v), channel(pieces, mpf(a), mpf(b), mpf(omega), mpf(v))
+    fields = [(-1.0, 0.5), (0.25, 2.0), (0.5, 1e-4), (1.5, 0.01), (-2.0, 8.0)]
+    for name, phi in SMOOTH.items():
+        for k, a in enumerate((0.0, 1e-3, 1.0, 30.0, 1e3, 1e5)):
+            for j, (omega, v) in enumerate(fields):
+                h = omega + (-1.5, 0.5, 2.0)[(j + k) % 3] * v**0.5
+                b = float(a * phi(h) + a**0.5 * (0.25, -2.0, 3.0, 1.0)[(2 * j + k) % 4])
+                yield name, (a, b, omega, v), smooth_channel(phi, mpf(a), mpf(b), mpf(omega), mpf(v))
 
 
 if __name__ == "__main__":

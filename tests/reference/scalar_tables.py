@@ -9,7 +9,7 @@ are computed with 80, so that the cancellations of the definitions cost nothing.
 """
 import os
 import sys
-from mpmath import mp, mpf, erfc, sqrt, exp, log, log1p, cosh, pi, nstr, cos
+from mpmath import mp, mpf, besseli, erfc, sqrt, exp, log, log1p, cosh, pi, nstr, cos
 
 mp.dps = 80
 # Scale of the variable, equal pieces of it, degrees of the polynomials on each.
@@ -126,6 +126,17 @@ def tables():
         [(x, log1p(exp(mpf(x))), 1 / (1 + exp(-mpf(x))), log(cosh(mpf(x))), 1 / cosh(mpf(x)) ** 2) for x in line(350.0)],
         "ln(1 + e^x), 1/(1 + e^-x), ln cosh x, 1/cosh^2 x",
     )
+    with open(place("scaled"), "w", newline="\n") as out:
+        out.write("# made by scalar_tables.py: mpmath, 80 digits of working precision, 20 printed\n")
+        out.write("# exp(x^2) erfc(x), exp(-|x|) I0(x), exp(-|x|) I1(x), I1(x)/I0(x)\n")
+        out.write("x,erfcx,i0e,i1e,ratio\n")
+        sizes = [10.0 ** (k / 4) * 0.73 for k in range(-40, 37)] + [0.5 * k + 0.1 for k in range(70)]
+        for x in sorted({s * x for x in sizes + [0.0] for s in (1.0, -1.0) if s * x > -26}):
+            z = mpf(x)
+            near = besseli(0, z) * exp(-abs(z)), besseli(1, z) * exp(-abs(z))
+            tail = exp(z * z) * erfc(z) if z < 60 else 1 / (sqrt(pi) * fraction_erfc(z))
+            row = [tail, *near, near[1] / near[0]]
+            out.write(",".join([repr(x)] + [nstr(v, 20) for v in row]) + "\n")
     mp.dps = 250
     with open(place("interval"), "w", newline="\n") as out:
         out.write("# made by scalar_tables.py: mpmath, 250 digits of working precision, 20 printed\n")
@@ -178,6 +189,14 @@ def fraction(t, first, terms=400):
     k = t
     for j in range(terms, first - 1, -1):
         k = t + j / k
+    return k
+
+
+def fraction_erfc(z):
+    """z + (1/2)/(z + 1/(z + (3/2)/(z + ...)))."""
+    k = z
+    for j in range(200, 0, -1):
+        k = z + mpf(j) / 2 / k
     return k
 
 

@@ -48,9 +48,40 @@ fn main() -> Done {
         for &threads in &plan.threads {
             doubles(&plan, size, threads)?;
             singles(&plan, size, threads)?;
+            if size == plan.sizes[0] {
+                output_pass(&plan, size, threads)?;
+            }
         }
     }
     Ok(())
+}
+
+/// The output pass of a generalised linear model with twice as many observations as unknowns: both
+/// products from one read, the channel itself left out.
+fn output_pass(plan: &Plan, size: usize, threads: usize) -> Done {
+    let row = Row {
+        plan,
+        what: "Aᵀ g(A x), one read, 2p x p, f64".to_string(),
+        size,
+        threads,
+        bytes: 16 * size * size,
+    };
+    if !row.is_wanted() {
+        return Ok(());
+    }
+    let a = gaussian(Shape::new(2 * size, size), 1.0, &mut stream("sensing"))?;
+    let a = a.with_threads(threads)?;
+    let (x, mut y) = (vec![0.5; size], vec![0.0; size]);
+    let probe = || {
+        black_box(a.total());
+    };
+    row.measure(probe, || a.apply_through(&x, &copy, &mut [], &mut y));
+    Ok(())
+}
+
+/// A channel that costs nothing.
+fn copy(_: usize, z: &[f64], g: &mut [f64], _: &mut [f64]) {
+    g.copy_from_slice(z)
 }
 
 /// What to measure.
@@ -213,7 +244,6 @@ fn products<'a>(
     row("Y v, symmetric", y.bytes()).measure(probe_y, || y.apply_column(&long, &mut image));
     row("Wᵀ g", w.bytes()).measure(probe_w, || w.apply_adjoint_column(&long, &mut short));
     row("W x", w.bytes()).measure(probe_w, || w.apply_column(&short, &mut long));
-    let copy = |_: usize, z: &[f64], g: &mut [f64], _: &mut [f64]| g.copy_from_slice(z);
     let argument = short.clone();
     row("Wᵀ g(W x), one read", w.bytes()).measure(probe_w, || {
         w.apply_through(&argument, &copy, &mut [], &mut short)

@@ -1,6 +1,5 @@
 //! One engine for every tree: messages on edges, a rule at each factor, a schedule.
 
-use onsager_model::FactorKind;
 use onsager_operators::Field;
 
 use crate::graph::Graph;
@@ -14,7 +13,7 @@ pub struct Engine<F: Field = f64> {
     pub(crate) graph: Graph<F>,
     pub(crate) rules: Vec<Box<dyn Rule<F>>>,
     schedule: Schedule,
-    /// The leaves that are not priors.
+    /// The factors that bring data.
     pub(crate) observations: Vec<usize>,
     signal: usize,
     /// Products spent outside the rules, on a spectral start.
@@ -36,9 +35,7 @@ impl<F: Field> Engine<F> {
                 found: (rules.len(), 1),
             });
         }
-        let is_observation = |f: &usize| {
-            factors[*f].variables.len() == 1 && !matches!(factors[*f].kind, FactorKind::Prior(_))
-        };
+        let is_observation = |f: &usize| factors[*f].kind.is_observation();
         Ok(Self {
             graph: Graph::new(tree, problem.sizes(), problem.problems()),
             rules,

@@ -137,7 +137,7 @@ impl<F: Field> Problem<F> {
         for (f, factor) in self.tree.factors().iter().enumerate() {
             let size = |port: usize| self.sizes[factor.variables[port]];
             match factor.kind {
-                FactorKind::Linear { .. } => {
+                FactorKind::Linear { .. } | FactorKind::SpikedWishart { .. } => {
                     let found = self.operator(f)?.shape();
                     let found = (found.rows, found.columns);
                     shape(format!("matrix of {factor}"), (size(1), size(0)), found)?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use onsager_model::{FactorKind, Tree};
+use onsager_model::Tree;
 
 use crate::AmpError;
 
@@ -43,35 +43,68 @@ pub struct Step {
 }
 
 impl Schedule {
-    /// The default sweep: observations first, then from the signal down to the latent each layer
-    /// forwards, its activation, and backwards; the prior last.
+    /// The default sweep: observations that join two variables update the outer side first; then
+    /// the observations of the signal, and from the signal down to the latent each layer forwards,
+    /// its activation, and backwards; the prior last.
     #[must_use]
     pub fn of(tree: &Tree) -> Self {
         let factors = tree.factors();
-        let ports = |f: usize| (0..factors[f].variables.len()).collect::<Vec<_>>();
-        let is_prior = |f: usize| matches!(factors[f].kind, FactorKind::Prior(_));
         let mut steps = Vec::new();
-        let mut add = |factor, targets| steps.push(Step { factor, targets });
-        // Leaves that are not priors are the observations.
-        let (leaves, inner): (Vec<usize>, Vec<usize>) =
-            (0..factors.len()).partition(|f| factors[*f].variables.len() == 1);
-        for f in leaves.iter().copied().filter(|f| !is_prior(*f)) {
-            add(f, ports(f));
-        }
-        // Factors stand from the latent outwards: an activation comes right after its linear map.
-        let linear = |f: usize| matches!(factors[f].kind, FactorKind::Linear { .. });
-        for f in inner.iter().copied().rev().filter(|f| linear(*f)) {
-            let field = factors[f].variables[1];
-            add(f, vec![1]);
-            for above in tree.factors_of(field).filter(|g| *g != f) {
-                add(above, ports(above));
+        let observations = || (0..factors.len()).filter(|f| factors[*f].kind.is_observation());
+        // Outer sides see the signal as the last sweep left it.
+        for f in observations() {
+            for (port, side) in factors[f].variables.iter().enumerate().skip(1) {
+                steps.push(Step {
+                    factor: f,
+                    targets: vec![port],
+                });
+                Self::inwards(tree, *side, &mut steps);
             }
-            add(f, vec![0]);
         }
-        for f in leaves.into_iter().filter(|f| is_prior(*f)) {
-            add(f, ports(f));
+        for f in observations() {
+            steps.push(Step {
+                factor: f,
+                targets: vec![0],
+            });
         }
+        Self::inwards(tree, tree.signal_index(), &mut steps);
         Self::checked(tree, steps)
+    }
+
+    /// The updates from a variable inwards to its latent.
+    fn inwards(tree: &Tree, variable: usize, steps: &mut Vec<Step>) {
+        let factors = tree.factors();
+        // The factor on the latent side of a variable names it last; an observation is outside.
+        let inner = |v: usize| {
+            tree.factors_of(v).find(|f| {
+                !factors[*f].kind.is_observation() && factors[*f].variables.last() == Some(&v)
+            })
+        };
+        let Some(factor) = inner(variable) else {
+            return;
+        };
+        let field = factors[factor].variables[0];
+        if field == variable {
+            steps.push(Step {
+                factor,
+                targets: vec![0],
+            });
+            return;
+        }
+        let Some(linear) = inner(field) else { return };
+        steps.push(Step {
+            factor: linear,
+            targets: vec![1],
+        });
+        steps.push(Step {
+            factor,
+            targets: vec![0, 1],
+        });
+        steps.push(Step {
+            factor: linear,
+            targets: vec![0],
+        });
+        Self::inwards(tree, factors[linear].variables[0], steps);
     }
 
     /// A schedule of one's own, for this tree.

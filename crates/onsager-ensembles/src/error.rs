@@ -59,7 +59,6 @@ pub enum EnsembleError {
 }
 
 /// Checks that a number is finite and at least 0.
-#[cfg(feature = "sample")]
 pub(crate) fn not_negative(quantity: &'static str, value: f64) -> Result<f64, EnsembleError> {
     if value.is_finite() && value >= 0.0 {
         Ok(value)

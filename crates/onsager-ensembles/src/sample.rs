@@ -88,7 +88,10 @@ pub fn gaussian<R: Rng + ?Sized>(
     variance: f64,
     rng: &mut R,
 ) -> Result<Dense, EnsembleError> {
-    Ok(Dense::from_rows(shape, gaussian_rows(variance, rng)?)?)
+    Ok(Dense::from_rows(
+        shape,
+        gaussian_rows(variance, RowStreams::new(rng))?,
+    )?)
 }
 
 /// [`gaussian`], each entry rounded to `f32`; the rounded matrix is the matrix.
@@ -99,16 +102,18 @@ pub fn gaussian_f32<R: Rng + ?Sized>(
     variance: f64,
     rng: &mut R,
 ) -> Result<DenseF32, EnsembleError> {
-    Ok(DenseF32::from_rows(shape, gaussian_rows(variance, rng)?)?)
+    Ok(DenseF32::from_rows(
+        shape,
+        gaussian_rows(variance, RowStreams::new(rng))?,
+    )?)
 }
 
 /// Writes row `i`, entries `N(0, variance)`.
-fn gaussian_rows<R: Rng + ?Sized>(
+fn gaussian_rows(
     variance: f64,
-    rng: &mut R,
+    streams: RowStreams,
 ) -> Result<impl FnMut(usize, &mut [f64]), EnsembleError> {
     let sd = not_negative("variance", variance)?.sqrt();
-    let streams = RowStreams::new(rng);
     Ok(move |i, row: &mut [f64]| {
         let mut stream = streams.row(i);
         for a in row {
@@ -145,10 +150,7 @@ pub fn spiked_wigner<S: Stored>(
     rng: &mut (impl Rng + ?Sized),
 ) -> Result<SymmetricTiles<S>, EnsembleError> {
     let sd = not_negative("noise", noise)?.sqrt();
-    if let Some(&value) = signal.iter().find(|x| !x.is_finite()) {
-        let quantity = "signal";
-        return Err(EnsembleError::NotFinite { quantity, value });
-    }
+    finite_signal(signal)?;
     let streams = RowStreams::new(rng);
     let scale = (signal.len() as f64).sqrt();
     let fill = |i: usize, row: &mut [f64]| {
@@ -161,6 +163,78 @@ pub fn spiked_wigner<S: Stored>(
         }
     };
     SymmetricTiles::from_rows(signal.len(), fill).map_err(|e: OperatorError| e.into())
+}
+
+/// Spiked Wishart matrix `Y = u xᵀ/√p + √noise ξ` for `u` of length `n` and `x` of length `p`, with
+/// independent standard normal entries of `ξ`.
+///
+/// - **Errors**: an entry of `u` or `x` that is not finite, a noise that is negative or not
+///   finite, a matrix that does not fit in memory.
+///
+/// ```
+/// use onsager_ensembles::{Seed, sample::spiked_wishart};
+/// use onsager_operators::LinearOperator;
+///
+/// let mut rng = Seed(1).stream("example", 0, 0, "noise");
+/// let y = spiked_wishart(&[3.0], &[1.0, -1.0, 2.0, 0.0], 0.0, &mut rng)?;
+/// let mut product = [0.0];
+/// y.apply_column(&[0.0, 1.0, 0.0, 0.0], &mut product);
+/// assert_eq!(product[0], -1.5); // u_i x_j/√4
+/// # Ok::<(), onsager_ensembles::EnsembleError>(())
+/// ```
+pub fn spiked_wishart<R: Rng + ?Sized>(
+    left: &[f64],
+    right: &[f64],
+    noise: f64,
+    rng: &mut R,
+) -> Result<Dense, EnsembleError> {
+    let shape = Shape::new(left.len(), right.len());
+    Ok(Dense::from_rows(
+        shape,
+        wishart_rows(left, right, noise, RowStreams::new(rng))?,
+    )?)
+}
+
+/// [`spiked_wishart`], each entry rounded to `f32`; the rounded matrix is the matrix.
+///
+/// - **Errors**: as [`spiked_wishart`], and an entry that overflows `f32`.
+pub fn spiked_wishart_f32<R: Rng + ?Sized>(
+    left: &[f64],
+    right: &[f64],
+    noise: f64,
+    rng: &mut R,
+) -> Result<DenseF32, EnsembleError> {
+    let shape = Shape::new(left.len(), right.len());
+    Ok(DenseF32::from_rows(
+        shape,
+        wishart_rows(left, right, noise, RowStreams::new(rng))?,
+    )?)
+}
+
+/// Writes row `i` of a spiked Wishart matrix.
+fn wishart_rows(
+    left: &[f64],
+    right: &[f64],
+    noise: f64,
+    streams: RowStreams,
+) -> Result<impl FnMut(usize, &mut [f64]), EnsembleError> {
+    finite_signal(left)?;
+    finite_signal(right)?;
+    let mut noisy = gaussian_rows(noise, streams)?;
+    let scale = (right.len() as f64).sqrt();
+    Ok(move |i: usize, row: &mut [f64]| {
+        noisy(i, row);
+        let u = left[i] / scale;
+        row.iter_mut().zip(right).for_each(|(y, x)| *y += u * x);
+    })
+}
+
+fn finite_signal(signal: &[f64]) -> Result<(), EnsembleError> {
+    let quantity = "signal";
+    match signal.iter().find(|x| !x.is_finite()) {
+        Some(&value) => Err(EnsembleError::NotFinite { quantity, value }),
+        None => Ok(()),
+    }
 }
 
 /// `y = x + √noise n`, `n` independent standard normal.

@@ -43,7 +43,7 @@ pub trait Spectrum: Send + Sync {
     ///   that width. Closed forms are exact to rounding.
     fn density(&self, t: f64) -> f64 {
         let support = self.support();
-        if !support.intervals.iter().any(|(a, b)| *a < t && t < *b) {
+        if !support.is_inside(t) {
             return 0.0;
         }
         let z = Complex64::new(t, 1e-13 * (support.upper() - support.lower()));
@@ -66,37 +66,7 @@ pub trait Spectrum: Send + Sync {
     ///   where the density is derived.
     /// - **Errors**: a value of `f` that is not finite.
     fn average(&self, f: &dyn Fn(f64) -> f64) -> Result<Estimate, EnsembleError> {
-        let support = self.support();
-        let mut total = Estimate {
-            value: 0.0,
-            error: 0.0,
-        };
-        for atom in &support.atoms {
-            let term = atom.mass * finite("integrand", f(atom.location))?;
-            total.value += term;
-            total.error += 4.0 * f64::EPSILON * term.abs();
-        }
-        for &(a, b) in &support.intervals {
-            // Panels 2^-26 wide at the edges: in t, rounding of the edge itself.
-            let panels = Panels::new([0.0, PI / 2.0, PI])?
-                .refine_towards(0.0, PI * (-26f64).exp2())?
-                .refine_towards(PI, PI * (-26f64).exp2())?;
-            let part = integrate(&panels, 16, |theta| {
-                let (sin, cos) = (0.5 * theta).sin_cos();
-                // From the nearer edge, whose distance then keeps its relative accuracy.
-                let t = if sin < cos {
-                    a + (b - a) * sin * sin
-                } else {
-                    b - (b - a) * cos * cos
-                };
-                // At a hard edge 0 < t always; elsewhere t = a is rounding, and weightless.
-                let weight = self.density(t) * (b - a) * sin * cos;
-                if weight == 0.0 { 0.0 } else { weight * f(t) }
-            })?;
-            total.value += part.value;
-            total.error += part.error;
-        }
-        Ok(total)
+        average_over(self.support(), 1, &|t| self.density(t), f)
     }
 
     /// η-transform `η(γ) = E 1/(1 + γt)`.
@@ -186,6 +156,20 @@ impl Support {
             .fold(f64::NEG_INFINITY, f64::max)
     }
 
+    /// Whether `t` lies inside the bulk, edges excluded.
+    pub(crate) fn is_inside(&self, t: f64) -> bool {
+        self.intervals.iter().any(|(a, b)| *a < t && t < *b)
+    }
+
+    /// Distance from the nearest edge or atom.
+    pub(crate) fn clearance(&self, t: f64) -> f64 {
+        let edges = self.intervals.iter().flat_map(|(a, b)| [*a, *b]);
+        edges
+            .chain(self.locations())
+            .map(|e| (t - e).abs())
+            .fold(f64::INFINITY, f64::min)
+    }
+
     fn locations(&self) -> impl Iterator<Item = f64> {
         self.atoms.iter().map(|a| a.location)
     }
@@ -204,6 +188,100 @@ impl Support {
             })
         }
     }
+}
+
+/// Average of `f` over a support with a density, atoms included.
+///
+/// The distance from the lower edge of an interval is the power `hard` of `v` if that edge is 0, and
+/// `v` otherwise, with `v = sin²(θ/2)` as in [`Spectrum::average`]. For `hard > 1` an interval
+/// around 0 is cut there.
+pub(crate) fn average_over(
+    support: &Support,
+    hard: i32,
+    density: &dyn Fn(f64) -> f64,
+    f: &dyn Fn(f64) -> f64,
+) -> Result<Estimate, EnsembleError> {
+    let mut total = Estimate {
+        value: 0.0,
+        error: 0.0,
+    };
+    for atom in &support.atoms {
+        let term = atom.mass * finite("integrand", f(atom.location))?;
+        total.value += term;
+        total.error += 4.0 * f64::EPSILON * term.abs();
+    }
+    // From an edge, which may be hard, to the other end.
+    let cut = |(a, b): (f64, f64)| match (hard > 1, a < 0.0, 0.0 < b) {
+        (true, true, true) => vec![(0.0, a), (0.0, b)],
+        (true, true, false) if b == 0.0 => vec![(b, a)],
+        _ => vec![(a, b)],
+    };
+    for (a, b) in support.intervals.iter().copied().flat_map(cut) {
+        let power = if a == 0.0 { hard } else { 1 };
+        // Panels 2^-26 wide at the edges: in t, rounding of the edge itself.
+        let panels = Panels::new([0.0, PI / 2.0, PI])?
+            .refine_towards(0.0, PI * (-26f64).exp2())?
+            .refine_towards(PI, PI * (-26f64).exp2())?;
+        let integrand = |theta: f64| {
+            let (sin, cos) = (0.5 * theta).sin_cos();
+            let v = sin * sin;
+            // From the nearer end, whose distance then keeps its relative accuracy.
+            let t = if sin < cos {
+                a + (b - a) * v.powi(power)
+            } else {
+                b + (b - a) * (f64::from(power) * (-cos * cos).ln_1p()).exp_m1()
+            };
+            // At a hard edge t ≠ 0 always; elsewhere t = a is rounding, and weightless.
+            let jacobian = f64::from(power) * v.powi(power - 1);
+            let weight = density(t) * (b - a).abs() * jacobian * sin * cos;
+            if weight == 0.0 { 0.0 } else { weight * f(t) }
+        };
+        let part = refined(&panels, &integrand)?;
+        total.value += part.value;
+        total.error += part.error;
+    }
+    Ok(total)
+}
+
+/// Integral over panels, of which those are halved that hold most of the error.
+fn refined(panels: &Panels, f: &dyn Fn(f64) -> f64) -> Result<Estimate, EnsembleError> {
+    /// Error of a panel, relative to the integral, below which it is rounding, ...
+    const ROUNDING: f64 = 1e-15;
+    /// ... and below which it may be: halving goes on only while it helps.
+    const PERHAPS: f64 = 1e-11;
+    /// Features of a 2^-12 th of a panel are resolved.
+    const HALVINGS: u32 = 12;
+    let on = |a: f64, b: f64| -> Result<_, EnsembleError> {
+        Ok((a, b, integrate(&Panels::new([a, b])?, 16, f)?))
+    };
+    let mut open = panels
+        .iter()
+        .map(|(a, b)| Ok((HALVINGS, on(a, b)?)))
+        .collect::<Result<Vec<_>, EnsembleError>>()?;
+    let size: f64 = open.iter().map(|(_, part)| part.2.value.abs()).sum();
+    let mut total = Estimate {
+        value: 0.0,
+        error: 0.0,
+    };
+    let mut add = |part: &Estimate| {
+        total.value += part.value;
+        total.error += part.error;
+    };
+    while let Some((depth, (a, b, part))) = open.pop() {
+        if depth == 0 || part.error <= ROUNDING * size + 8.0 * f64::EPSILON * part.value.abs() {
+            add(&part);
+            continue;
+        }
+        let middle = 0.5 * (a + b);
+        let halves = [on(a, middle)?, on(middle, b)?];
+        let rest: f64 = halves.iter().map(|half| half.2.error).sum();
+        if rest < 0.5 * part.error || rest > PERHAPS * size {
+            open.extend(halves.map(|half| (depth - 1, half)));
+        } else {
+            halves.iter().for_each(|half| add(&half.2));
+        }
+    }
+    Ok(total)
 }
 
 /// `√(z - a) √(z - b)`, the branch that is `z` at infinity and cut along `[a, b]` only.

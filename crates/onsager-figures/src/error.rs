@@ -123,5 +123,6 @@ computation!(
     onsager_amp::AmpError,
     onsager_replica::ReplicaError,
     onsager_operators::OperatorError,
-    onsager_ensembles::EnsembleError
+    onsager_ensembles::EnsembleError,
+    onsager_lattice::LatticeError
 );

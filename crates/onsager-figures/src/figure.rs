@@ -26,6 +26,10 @@ pub trait Figure: Sync {
     fn revision(&self) -> u32 {
         1
     }
+    /// Whether the content is time: such a figure differs from run to run.
+    fn measured(&self) -> bool {
+        false
+    }
     /// Deterministic points; each returns its rows of `theory.csv`.
     fn theory(&self, profile: Profile) -> Vec<Job>;
     /// Points with trials; each returns its rows of `simulation.csv`.

@@ -1,6 +1,8 @@
 use crate::figures::{
-    denoising, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
-    spiked_steps,
+    denoising, gap_frozen, gap_sparse, lamp_critical, lamp_fashion, lamp_spectra, lattice_bits,
+    lattice_detect, lattice_noise, lattice_prior, lattice_scaling, lattice_time, phase_maps,
+    sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
+    spiked_steps, spiked_wishart,
 };
 use crate::{Figure, FigureError};
 
@@ -11,8 +13,22 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_escape::SpikedEscape,
     &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
+    &spiked_wishart::SpikedWishart,
+    &phase_maps::PhaseMaps,
+    &sparse_phases::SparsePhases,
+    &gap_sparse::GapSparse,
+    &gap_frozen::GapFrozen,
     &denoising::DenoisingFigure,
+    &lamp_spectra::LampSpectra,
+    &lamp_critical::LampCritical,
     &spiked_fashion::SpikedFashion,
+    &lamp_fashion::LampFashion,
+    &lattice_bits::LatticeBits,
+    &lattice_scaling::LatticeScaling,
+    &lattice_noise::LatticeNoise,
+    &lattice_prior::LatticePrior,
+    &lattice_detect::LatticeDetect,
+    &lattice_time::LatticeTime,
 ];
 
 /// The figure of this identifier among `registry`.

@@ -94,6 +94,9 @@ fn section(page: &mut String, record: &Record, picture: &[u8]) {
         }
         page.push_str("</table>\n");
     }
+    if record.measured {
+        page.push_str("<p class=\"source\">Times of one machine: no other run repeats them.</p>\n");
+    }
     let commit = from.commit.as_deref().map_or(String::new(), |commit| {
         format!(", commit {}", escape(commit))
     });

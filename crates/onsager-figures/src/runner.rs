@@ -17,8 +17,8 @@ use crate::{Context, Figure, FigureError, Job, Profile, Table};
 /// Computes figures into a folder, point by point, and continues where it was stopped.
 ///
 /// `DIR/ID/` receives `theory.csv`, `simulation.csv`, `figure.json`, `figure.svg`, `figure.png`,
-/// which have the same bytes for any number of threads and after any interruption, and
-/// `timing.json`, which has not. `DIR/ID/points/` keeps every finished point.
+/// which have the same bytes for any number of threads and after any interruption (unless the figure
+/// says that it is [`Figure::measured`]), and `timing.json`, which has not. `DIR/ID/points/` keeps every finished point.
 #[derive(Debug)]
 pub struct Runner<'a> {
     /// Folder of the results.
@@ -46,6 +46,9 @@ pub struct Record {
     pub source: String,
     /// Its claim.
     pub claim: String,
+    /// Whether its numbers are times of one machine, which no other run repeats.
+    #[serde(default)]
+    pub measured: bool,
     /// From what it was computed.
     pub provenance: Provenance,
     /// What came of its agreements; empty if the simulation was not asked for.
@@ -182,6 +185,7 @@ impl Runner<'_> {
             title: figure.title().to_owned(),
             source: figure.source().to_owned(),
             claim: figure.claim().to_owned(),
+            measured: figure.measured(),
             provenance,
             verdicts,
         };

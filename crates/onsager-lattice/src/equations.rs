@@ -269,7 +269,9 @@ impl Equations {
             .sum();
         let spread = 0.5 * log2(&spread) - self.precision as f64;
         let surplus = spread - own.log2() - unit - labels.candidates(&hidden);
+        // No signal but zero fits zeros: nothing was chosen, and nothing is beyond chance.
         let trivial = forms.iter().all(IBig::is_zero);
+        let surplus = if trivial { 0.0 } else { surplus };
         if surplus < LEAST_SURPLUS && !trivial {
             return Ok(None);
         }

@@ -113,13 +113,17 @@ pub fn linear_prior<R: Rng + ?Sized>(
     if width == 0 {
         return Err(LatticeError::Empty("the layer"));
     }
+    let scale = (0.5 * (width as f64).log2()).round() as usize;
     let columns: Vec<Reals> = (0..shape.dimension)
         .map(|_| Reals::gaussian(width, shape.bits, rng))
         .collect();
     let samples: Vec<Reals> = (0..shape.samples)
         .map(|_| {
             let a = Reals::gaussian(width, shape.bits, rng);
-            Reals::new(columns.iter().map(|w| a.dot(w)).collect(), 2 * shape.bits)
+            Reals::new(
+                columns.iter().map(|w| a.dot(w)).collect(),
+                2 * shape.bits + scale,
+            )
         })
         .collect();
     phase_retrieval_of(&samples, shape, rng)

@@ -139,6 +139,30 @@ impl Reals {
         }
     }
 
+    /// The row `x M` without rounding, with the bits of both; `rows` holds the matrix by rows, as many as
+    /// there are numbers here.
+    ///
+    /// # Panics
+    ///
+    /// Rows of different lengths or bits, or another number of rows.
+    pub fn times(&self, rows: &[Self]) -> Self {
+        assert_eq!(self.len(), rows.len(), "a matrix has a row for each number");
+        let (columns, bits) = rows.first().map_or((0, 0), |row| (row.len(), row.bits));
+        let alike = rows
+            .iter()
+            .all(|row| row.len() == columns && row.bits == bits);
+        assert!(alike, "rows of a matrix have equal lengths and bits");
+        let entry = |c: usize| {
+            (self.mantissas.iter().zip(rows))
+                .map(|(x, row)| x * &row.mantissas[c])
+                .sum()
+        };
+        Self {
+            mantissas: (0..columns).map(entry).collect(),
+            bits: self.bits + bits,
+        }
+    }
+
     /// `Σ x_i y_i` without rounding: a mantissa with the bits of both.
     pub(crate) fn dot(&self, other: &Self) -> IBig {
         crate::exact::dot(&self.mantissas, &other.mantissas)

@@ -384,6 +384,40 @@ fn deep_insertion_and_any_step_find_the_same_signal() {
     }
 }
 
+/// Labels do not change when a sample changes its sign, and scale with the signal.
+#[test]
+fn symmetries_of_the_problem_are_those_of_the_answer() {
+    let dimension = 9;
+    let mut rng = rng(21);
+    let samples: Vec<Reals> = (0..=dimension)
+        .map(|_| Reals::gaussian(dimension, 90, &mut rng))
+        .collect();
+    let signal = Reals::gaussian(dimension, 90, &mut rng);
+    let column: Vec<Reals> = (signal.mantissas().iter())
+        .map(|m| Reals::new(vec![m.clone()], 90))
+        .collect();
+    let size = |m: &IBig| if *m < IBig::ZERO { -m } else { m.clone() };
+    let labels: Vec<IBig> = samples
+        .iter()
+        .map(|x| size(&x.times(&column).mantissas()[0]))
+        .collect();
+    let labels = Reals::new(labels, 180);
+    let recover = |samples: &[Reals], labels: &Reals| {
+        let problem = PhaseRetrieval::new(samples, labels, 90).unwrap();
+        problem.recover(&Search::default()).unwrap().signal
+    };
+    let found = recover(&samples, &labels);
+    assert!(agreement(&found, &signal, false) > 80.0);
+    let mut turned = samples.clone();
+    turned[4] = Reals::new(turned[4].mantissas().iter().map(|m| -m).collect(), 90);
+    turned.reverse();
+    let reversed = Reals::new(labels.mantissas().iter().rev().cloned().collect(), 180);
+    assert!(agreement(&recover(&turned, &reversed), &found, false) > 80.0);
+    let eightfold = Reals::new(labels.mantissas().to_vec(), 177);
+    let scaled = Reals::new(found.mantissas().to_vec(), found.bits() - 3);
+    assert!(agreement(&recover(&samples, &eightfold), &scaled, false) > 77.0);
+}
+
 #[test]
 fn an_observer_sees_the_bits_and_can_stop() {
     let shape = Shape::least(12, 90);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use onsager_scalar::activation::{Piece, PiecewiseLinear};
+use onsager_scalar::activation::{self as scalar, Piece, PiecewiseLinear, Smooth};
 use serde::Serialize;
 
 use crate::ModelError;
@@ -16,8 +16,8 @@ use crate::reader::{Kinds, Range, Reader};
 /// ```
 /// use onsager_model::Activation;
 /// assert_eq!(Activation::Relu.build()?.apply(-3.0), 0.0);
-/// let refused = Activation::Tanh.build().unwrap_err();
-/// assert_eq!(refused.to_string(), "activation \"tanh\" is not supported yet");
+/// let refused = Activation::Door { width: -1.0 }.build().unwrap_err();
+/// assert_eq!(refused.to_string(), "width must be finite and positive, got -1");
 /// # Ok::<(), onsager_model::ModelError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -89,7 +89,7 @@ impl Activation {
     /// The function itself.
     ///
     /// # Errors
-    /// [`ModelError::NotSupported`] for kinds without an implementation.
+    /// Parameters out of range, pieces that do not cover the line.
     pub fn build(&self) -> Result<Arc<dyn onsager_scalar::Activation>, ModelError> {
         Ok(match self {
             Self::Linear => Arc::new(PiecewiseLinear::linear()),
@@ -107,8 +107,10 @@ impl Activation {
                     slope: p.slope,
                 }))?)
             }
+            Self::Tanh => Arc::new(Smooth::new(scalar::Tanh)),
+            Self::Sigmoid => Arc::new(Smooth::new(scalar::Sigmoid)),
+            Self::Erf => Arc::new(Smooth::new(scalar::Erf)),
             Self::Custom(activation) => activation.0.clone(),
-            other => return Err(ModelError::not_supported("activation", other.kind())),
         })
     }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use nalgebra::DMatrix;
-use onsager_ensembles::sample::{gaussian, gaussian_f32, noisy, spiked_wigner};
+use onsager_ensembles::sample::{
+    gaussian, gaussian_f32, noisy, spiked_wigner, spiked_wishart, spiked_wishart_f32,
+};
 use onsager_operators::{LinearOperator, Shape, Symmetric, SymmetricF32};
 use onsager_scalar::Prior;
 use rand::Rng;
@@ -18,6 +20,7 @@ use crate::{FactorKind, ModelError, Tree};
 /// | --- | --- | --- |
 /// | linear | `W`, rows x columns, entries of unit variance | |
 /// | spiked Wigner | `Y = x xᵀ/√p + √Δ ξ`, p x p symmetric | |
+/// | spiked Wishart | `Y = u xᵀ/√p + √Δ ξ`, n x p | |
 /// | denoising | | `y = x + √Δ n`, length p |
 ///
 /// The division of `W` by `√columns` and of `Y` by `√p` is left to the factor. What exists has
@@ -58,7 +61,7 @@ pub struct Instance {
 /// let teacher = Teacher { storage: Storage::F32, ..Teacher::fixed() };
 /// assert!(teacher.fixed_norm);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Teacher {
     /// Removes the sampling noise of the latent, which would blur every comparison with theory
     /// at order `1/√n`: a discrete law gets its exact composition (each value `n · weight`
@@ -71,6 +74,18 @@ pub struct Teacher {
     pub fixed_norm: bool,
     /// Precision of the stored `W` and `Y`.
     pub storage: Storage,
+    /// Threads inside each product with `W` and `Y`, at least 1. They do not move a bit.
+    pub threads: usize,
+}
+
+impl Default for Teacher {
+    fn default() -> Self {
+        Self {
+            fixed_norm: false,
+            storage: Storage::F64,
+            threads: 1,
+        }
+    }
 }
 
 impl Teacher {
@@ -109,7 +124,7 @@ impl Instance {
     /// Draws the latents, the weights, every variable above them, and the data.
     ///
     /// `stream` gives one independent stream per purpose: `"latent 1"`, `"weights 1"`,
-    /// `"noise 1"`, counted from 1 in the order of [`Tree::factors`]. A deeper or noisier tree
+    /// `"layer noise 1"`, `"noise 1"`, counted from 1 in the order of [`Tree::factors`]. A deeper or noisier tree
     /// leaves the streams of the others as they were.
     ///
     /// # Errors
@@ -122,7 +137,8 @@ impl Instance {
         teacher: Teacher,
     ) -> Result<Self, ModelError> {
         let mut given = Self::given(tree, sizes)?;
-        let [mut latents, mut weights, mut noises] = [0; 3];
+        let threads = teacher.threads;
+        let [mut latents, mut weights, mut layers, mut noises] = [0; 4];
         let mut next = |purpose: &str, count: &mut usize| {
             *count += 1;
             stream(&format!("{purpose} {count}"))
@@ -143,15 +159,25 @@ impl Instance {
                     let shape = Shape::new(sizes[outer], sizes[inner]);
                     let mut rng = next("weights", &mut weights);
                     let w: Arc<dyn LinearOperator> = match teacher.storage {
-                        Storage::F64 => Arc::new(gaussian(shape, 1.0, &mut rng)?),
-                        Storage::F32 => Arc::new(gaussian_f32(shape, 1.0, &mut rng)?),
+                        Storage::F64 => {
+                            Arc::new(gaussian(shape, 1.0, &mut rng)?.with_threads(threads)?)
+                        }
+                        Storage::F32 => {
+                            Arc::new(gaussian_f32(shape, 1.0, &mut rng)?.with_threads(threads)?)
+                        }
                     };
                     let x = DMatrix::from_column_slice(shape.columns, 1, given.known(inner));
                     let h = w.apply(&x)? / (shape.columns as f64).sqrt();
                     given = given.operator(f, w)?.truth(outer, h.data.into())?;
                 }
                 FactorKind::Activation(phi) => {
-                    let x = given.known(inner).iter().map(|h| phi.apply(*h)).collect();
+                    let h = given.known(inner).iter();
+                    let x = if phi.noise().is_some() {
+                        let mut rng = next("layer noise", &mut layers);
+                        h.map(|h| phi.sample(*h, &mut rng)).collect()
+                    } else {
+                        h.map(|h| phi.apply(*h)).collect()
+                    };
                     given = given.truth(outer, x)?;
                 }
                 FactorKind::SpikedWigner { noise } => {
@@ -159,10 +185,27 @@ impl Instance {
                     let x = given.known(inner);
                     let y: Arc<dyn LinearOperator> = match teacher.storage {
                         Storage::F64 => {
-                            Arc::new(spiked_wigner(x, *noise, &mut rng).map(|y: Symmetric| y)?)
+                            let y: Symmetric = spiked_wigner(x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
                         }
                         Storage::F32 => {
-                            Arc::new(spiked_wigner(x, *noise, &mut rng).map(|y: SymmetricF32| y)?)
+                            let y: SymmetricF32 = spiked_wigner(x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
+                        }
+                    };
+                    given = given.operator(f, y)?;
+                }
+                FactorKind::SpikedWishart { noise, .. } => {
+                    let mut rng = next("noise", &mut noises);
+                    let (x, u) = (given.known(inner), given.known(outer));
+                    let y: Arc<dyn LinearOperator> = match teacher.storage {
+                        Storage::F64 => {
+                            let y = spiked_wishart(u, x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
+                        }
+                        Storage::F32 => {
+                            let y = spiked_wishart_f32(u, x, *noise, &mut rng)?;
+                            Arc::new(y.with_threads(threads)?)
                         }
                     };
                     given = given.operator(f, y)?;
@@ -279,7 +322,7 @@ const VECTOR: &str = "a data vector";
 
 impl Given<'_> {
     /// The matrix of factor `f`: `W` of a linear factor, entries of unit variance, or `Y` of a
-    /// spiked Wigner factor, symmetric (which is trusted).
+    /// spiked factor; that of a spiked Wigner factor is symmetric (which is trusted).
     ///
     /// # Errors
     /// No such factor, a factor of another kind, a shape that does not fit.
@@ -351,7 +394,9 @@ impl Given<'_> {
         let (kind, on) = self.factor(f)?;
         let size = |i: usize| self.instance.sizes[on[i]];
         Ok(match kind {
-            FactorKind::Linear { .. } => Some((size(1), size(0))),
+            FactorKind::Linear { .. } | FactorKind::SpikedWishart { .. } => {
+                Some((size(1), size(0)))
+            }
             FactorKind::SpikedWigner { .. } => Some((size(0), size(0))),
             FactorKind::Prior(_) | FactorKind::Activation(_) | FactorKind::Denoising { .. } => None,
         })
@@ -365,7 +410,8 @@ impl Given<'_> {
             FactorKind::Prior(_)
             | FactorKind::Linear { .. }
             | FactorKind::Activation(_)
-            | FactorKind::SpikedWigner { .. } => None,
+            | FactorKind::SpikedWigner { .. }
+            | FactorKind::SpikedWishart { .. } => None,
         })
     }
 
@@ -516,10 +562,7 @@ fn check_sizes(tree: &Tree, sizes: &[usize]) -> Result<(), ModelError> {
         let &[inner, outer] = factor.variables.as_slice() else {
             continue;
         };
-        let aspect = match factor.kind {
-            FactorKind::Linear { aspect } => aspect,
-            _ => 1.0,
-        };
+        let aspect = factor.kind.aspect();
         // As `Tree::sizes` rounds, from either side.
         let rounded = |x: f64| (x.round() as usize).max(1);
         let rows = rounded(aspect * sizes[inner] as f64);

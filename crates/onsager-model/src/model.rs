@@ -12,7 +12,7 @@ use crate::inference::{Estimator, Inference, Rule};
 use crate::observation::{Observation, ObservationKind};
 use crate::reader::{Context, Kinds, Node, Reader, Value};
 use crate::signal::Signal;
-use crate::{Chain, ModelError, Tree};
+use crate::{ModelError, Tree};
 
 /// A declared inference problem: a signal, what is seen of it, and how it is to be inferred.
 ///
@@ -129,22 +129,18 @@ impl Model {
         let Some(signal) = &self.signal else {
             return Err(ModelError::not_supported("model without", "signal"));
         };
-        let mut chain = Chain::new(signal.prior.build()?).names(signal.variables());
-        for layer in &signal.layers {
-            for (what, zero) in [
-                ("bias", layer.bias.is_zero()),
-                ("noise_before", layer.noise_before == 0.0),
-                ("noise", layer.noise == 0.0),
-            ] {
-                if !zero {
-                    return Err(ModelError::not_supported("layer with", what));
-                }
-            }
-            chain = chain.layer(layer.weights.gaussian_aspect()?, layer.activation.build()?);
-        }
+        let chain = signal.chain()?.names(signal.variables());
         match self.observations.as_slice() {
             [one] => match one.kind {
                 ObservationKind::SpikedWigner { noise } => chain.spiked_wigner(noise),
+                ObservationKind::SpikedWishart {
+                    noise,
+                    aspect,
+                    ref left,
+                } => {
+                    let left = left.chain()?.names(left.names("u", "u."));
+                    chain.spiked_wishart(noise, aspect, left)
+                }
                 ObservationKind::Denoising { noise } => chain.denoising(noise),
                 ref other => Err(ModelError::not_supported("observation", other.name())),
             },

@@ -1,12 +1,15 @@
 //! The chain from a latent to the signal.
 
+use std::sync::Arc;
+
+use onsager_scalar::activation::Noisy;
 use serde::Serialize;
 
-use crate::ModelError;
 use crate::activation::Activation;
 use crate::law::Law;
 use crate::reader::{Range, Reader};
 use crate::weights::{Tensor, Weights};
+use crate::{Chain, ModelError};
 
 /// A latent law followed by layers; without layers the law is that of the signal itself.
 ///
@@ -117,20 +120,37 @@ impl Signal {
     /// Names of the variables, latent first, signal last: `z, h1, h2, ..., x` by default.
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
+        self.names("x", "")
+    }
+
+    /// The names, with defaults for the signal and with a prefix of the default names below it.
+    pub(crate) fn names(&self, signal: &str, prefix: &str) -> Vec<String> {
         let depth = self.layers.len();
         let given = |name: &Option<String>, default: String| name.clone().unwrap_or(default);
-        let signal = given(&self.name, "x".to_string());
+        let signal = given(&self.name, signal.to_string());
         let Some(last) = self.layers.last() else {
             return vec![signal];
         };
-        let latent = given(&self.latent, "z".to_string());
+        let latent = given(&self.latent, format!("{prefix}z"));
         let hidden = (self.layers[..depth - 1].iter().enumerate())
-            .map(|(l, layer)| given(&layer.name, format!("h{}", l + 1)));
+            .map(|(l, layer)| given(&layer.name, format!("{prefix}h{}", l + 1)));
         let last = given(&last.name, signal);
         std::iter::once(latent)
             .chain(hidden)
             .chain(std::iter::once(last))
             .collect()
+    }
+
+    /// The chain of laws and functions, for the engines.
+    pub(crate) fn chain(&self) -> Result<Chain, ModelError> {
+        let mut chain = Chain::new(self.prior.build()?);
+        for layer in &self.layers {
+            if !layer.bias.is_zero() {
+                return Err(ModelError::not_supported("layer with", "bias"));
+            }
+            chain = chain.layer(layer.weights.gaussian_aspect()?, layer.function()?);
+        }
+        Ok(chain)
     }
 
     pub(crate) fn read(reader: &Reader<'_>) -> Result<Self, ModelError> {
@@ -195,6 +215,18 @@ impl Layer {
             noise_before: 0.0,
             noise: 0.0,
         }
+    }
+
+    /// The activation between its noises.
+    ///
+    /// # Errors
+    /// As for [`Activation::build`]; noises that are not finite or negative.
+    pub fn function(&self) -> Result<Arc<dyn onsager_scalar::Activation>, ModelError> {
+        let phi = self.activation.build()?;
+        if self.noise_before == 0.0 && self.noise == 0.0 {
+            return Ok(phi);
+        }
+        Ok(Arc::new(Noisy::new(phi, self.noise_before, self.noise)?))
     }
 
     fn read(reader: &Reader<'_>) -> Result<Self, ModelError> {

@@ -99,11 +99,38 @@ pub enum FactorKind {
         /// The variance `Δ`.
         noise: f64,
     },
+    /// `Y = u xᵀ/√p + √noise ξ`, `ξ` of independent entries with unit variance; joins `x` and `u`.
+    SpikedWishart {
+        /// The variance `Δ`.
+        noise: f64,
+        /// Rows over columns: components of `u` per component of `x`.
+        aspect: f64,
+    },
     /// `y = x + √noise n`.
     Denoising {
         /// The variance `Δ`.
         noise: f64,
     },
+}
+
+impl FactorKind {
+    /// Components of the outer variable per component of the inner one, for a factor that joins
+    /// two.
+    pub(crate) fn aspect(&self) -> f64 {
+        match self {
+            Self::Linear { aspect } | Self::SpikedWishart { aspect, .. } => *aspect,
+            _ => 1.0,
+        }
+    }
+
+    /// Whether it brings data.
+    #[must_use]
+    pub fn is_observation(&self) -> bool {
+        match self {
+            Self::SpikedWigner { .. } | Self::SpikedWishart { .. } | Self::Denoising { .. } => true,
+            Self::Prior(_) | Self::Linear { .. } | Self::Activation(_) => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Factor {
@@ -113,6 +140,7 @@ impl std::fmt::Display for Factor {
             FactorKind::Linear { .. } => "linear",
             FactorKind::Activation(_) => "activation",
             FactorKind::SpikedWigner { .. } => "spiked-wigner",
+            FactorKind::SpikedWishart { .. } => "spiked-wishart",
             FactorKind::Denoising { .. } => "denoising",
         };
         write!(f, "{kind}({})", self.names.join(", "))
@@ -167,10 +195,7 @@ impl Tree {
                 let &[inner, outer] = factor.variables.as_slice() else {
                     continue;
                 };
-                let aspect = match factor.kind {
-                    FactorKind::Linear { aspect } => aspect,
-                    _ => 1.0,
-                };
+                let aspect = factor.kind.aspect();
                 let rounded = |x: f64| (x.round() as usize).max(1);
                 if sizes[outer] == 0 && sizes[inner] > 0 {
                     sizes[outer] = rounded(aspect * sizes[inner] as f64);
@@ -195,7 +220,9 @@ impl Tree {
         }
         let mut tree = self.clone();
         for factor in &mut tree.factors {
-            if let FactorKind::Linear { aspect } = &mut factor.kind {
+            if let FactorKind::Linear { aspect } | FactorKind::SpikedWishart { aspect, .. } =
+                &mut factor.kind
+            {
                 let (inner, outer) = (factor.variables[0], factor.variables[1]);
                 *aspect = sizes[outer] as f64 / sizes[inner] as f64;
             }
@@ -210,11 +237,13 @@ impl Tree {
     /// For every variable, whether the declared model leaves its global sign unknown.
     ///
     /// The sign of a latent with an even law passes through odd layers; it is unknown if it ends
-    /// in data that are even in the signal (spiked Wigner) or below an even layer, which forgets
-    /// it. A layer that is neither even nor odd reveals it.
+    /// in data that are even in the signal (spiked Wigner; spiked Wishart, if the sign of the other
+    /// side is unknown too) or below an even layer, which forgets it. A layer that is neither even
+    /// nor odd reveals it.
     #[must_use]
     pub fn free_signs(&self) -> Vec<bool> {
         let mut free = vec![false; self.variables.len()];
+        let mut sets = Vec::new();
         for factor in &self.factors {
             let FactorKind::Prior(law) = &factor.kind else {
                 continue;
@@ -224,9 +253,23 @@ impl Tree {
             }
             let mut flipped = vec![factor.variables[0]];
             if self.flip(&mut flipped) {
-                for v in flipped {
-                    free[v] = true;
-                }
+                sets.push(flipped);
+            }
+        }
+        // The two sides of a product change their signs together.
+        let flips = |v: usize| sets.iter().any(|set| set.contains(&v));
+        let joint = self.factors.iter().map(|f| match f.kind {
+            FactorKind::SpikedWishart { .. } => f.variables.as_slice(),
+            _ => &[],
+        });
+        let revealed: Vec<usize> = joint
+            .filter(|pair| !pair.iter().all(|v| flips(*v)))
+            .flatten()
+            .copied()
+            .collect();
+        for set in &sets {
+            if !set.iter().any(|v| revealed.contains(v)) {
+                set.iter().for_each(|v| free[*v] = true);
             }
         }
         free
@@ -323,9 +366,67 @@ impl Chain {
         self.close(FactorKind::Denoising { noise })
     }
 
+    /// Observes `Y = u xᵀ/√p + √noise ξ`, `n x p` with `n = aspect · p`, where `left` declares `u`.
+    ///
+    /// The left factor is `u` unless it has been named, its latent and hidden variables `u.z`,
+    /// `u.h1`, ...
+    ///
+    /// # Errors
+    /// As for [`Chain::spiked_wigner`], on either side.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use onsager_model::Chain;
+    /// use onsager_scalar::prior::{Gaussian, Rademacher};
+    ///
+    /// let left = Chain::new(Arc::new(Gaussian::standard()));
+    /// let tree = Chain::new(Arc::new(Rademacher)).spiked_wishart(0.5, 2.0, left)?;
+    /// assert_eq!(tree.sizes(0, 100), [100, 200]); // x, u
+    /// assert_eq!(tree.free_signs(), [true, true]);
+    /// # Ok::<(), onsager_model::ModelError>(())
+    /// ```
+    pub fn spiked_wishart(self, noise: f64, aspect: f64, left: Self) -> Result<Tree, ModelError> {
+        let noise = positive("noise", noise)?;
+        let aspect = positive("aspect", aspect)?;
+        let mut tree = self.lay("x", "")?;
+        let left = left.lay("u", "u.")?;
+        if let Some(twice) = left
+            .variables
+            .iter()
+            .find(|v| tree.variable(&v.name).is_some())
+        {
+            return Err(ModelError::RepeatedName(twice.name.clone()));
+        }
+        let (offset, x) = (tree.variables.len(), tree.signal);
+        tree.variables
+            .extend(left.variables.into_iter().map(|mut v| {
+                v.ratio *= aspect;
+                v
+            }));
+        tree.factors.extend(left.factors.into_iter().map(|mut f| {
+            f.variables.iter_mut().for_each(|v| *v += offset);
+            f
+        }));
+        tree.join(
+            FactorKind::SpikedWishart { noise, aspect },
+            vec![x, offset + left.signal],
+        );
+        Ok(tree)
+    }
+
     fn close(self, observation: FactorKind) -> Result<Tree, ModelError> {
+        let mut tree = self.lay("x", "")?;
+        tree.join(observation, vec![tree.signal]);
+        Ok(tree)
+    }
+
+    /// The variables and factors of the chain, without an observation.
+    /// Names that are not given are `signal` and, with a prefix, those of hidden variables.
+    fn lay(self, signal: &str, prefix: &str) -> Result<Tree, ModelError> {
         let depth = self.layers.len();
-        let names = self.names.unwrap_or_else(|| default_names(depth));
+        let names = self
+            .names
+            .unwrap_or_else(|| default_names(depth, signal, prefix));
         if names.len() != depth + 1 {
             return Err(ModelError::Names {
                 expected: depth + 1,
@@ -343,19 +444,23 @@ impl Chain {
             positive("aspect", *aspect)?;
         }
         let size: f64 = self.layers.iter().map(|(aspect, _)| aspect).product();
-        let mut variables = vec![Variable {
-            name: names[0].clone(),
-            ratio: 1.0 / size,
-            second_moment: self.prior.second_moment(),
-            mean: self.prior.mean(),
-            is_field: false,
-        }];
-        let mut factors = vec![(FactorKind::Prior(self.prior), vec![0])];
+        let mut tree = Tree {
+            variables: vec![Variable {
+                name: names[0].clone(),
+                ratio: 1.0 / size,
+                second_moment: self.prior.second_moment(),
+                mean: self.prior.mean(),
+                is_field: false,
+            }],
+            factors: Vec::new(),
+            signal: 2 * depth,
+        };
+        tree.join(FactorKind::Prior(self.prior), vec![0]);
         for ((aspect, phi), name) in self.layers.into_iter().zip(&names[1..]) {
-            let inner = variables.len() - 1;
+            let inner = tree.variables.len() - 1;
             let (ratio, r) = (
-                variables[inner].ratio * aspect,
-                variables[inner].second_moment,
+                tree.variables[inner].ratio * aspect,
+                tree.variables[inner].second_moment,
             );
             let field = Variable {
                 name: format!("field({name})"),
@@ -371,43 +476,37 @@ impl Chain {
                 mean: phi.mean(r),
                 is_field: false,
             };
-            variables.extend([field, output]);
-            factors.push((FactorKind::Linear { aspect }, vec![inner, inner + 1]));
-            factors.push((FactorKind::Activation(phi), vec![inner + 1, inner + 2]));
+            tree.variables.extend([field, output]);
+            tree.join(FactorKind::Linear { aspect }, vec![inner, inner + 1]);
+            tree.join(FactorKind::Activation(phi), vec![inner + 1, inner + 2]);
         }
-        let signal = variables.len() - 1;
         // Rounding in the product of aspects must not make the signal's own ratio differ from 1.
-        variables[signal].ratio = 1.0;
-        if signal > 0 {
-            variables[signal - 1].ratio = 1.0;
+        for variable in &mut tree.variables[(2 * depth).saturating_sub(1)..] {
+            variable.ratio = 1.0;
         }
-        factors.push((observation, vec![signal]));
-        let factors = factors
-            .into_iter()
-            .map(|(kind, on)| {
-                let names = on.iter().map(|v| variables[*v].name.clone()).collect();
-                Factor {
-                    kind,
-                    variables: on,
-                    names,
-                }
-            })
-            .collect();
-        Ok(Tree {
+        Ok(tree)
+    }
+}
+
+impl Tree {
+    fn join(&mut self, kind: FactorKind, variables: Vec<usize>) {
+        let names = variables.iter().map(|v| self.variables[*v].name.clone());
+        let names = names.collect();
+        self.factors.push(Factor {
+            kind,
             variables,
-            factors,
-            signal,
-        })
+            names,
+        });
     }
 }
 
 /// `z, h1, h2, ..., x`, or `x` alone.
-fn default_names(depth: usize) -> Vec<String> {
+fn default_names(depth: usize, signal: &str, prefix: &str) -> Vec<String> {
     (0..=depth)
         .map(|l| match l {
-            _ if l == depth => "x".to_string(),
-            0 => "z".to_string(),
-            _ => format!("h{l}"),
+            _ if l == depth => signal.to_string(),
+            0 => format!("{prefix}z"),
+            _ => format!("{prefix}h{l}"),
         })
         .collect()
 }

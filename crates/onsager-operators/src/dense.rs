@@ -451,7 +451,7 @@ impl Run {
     }
 
     /// `y <- A^T g(A x)`, each row read once from memory: a few rows at a time wait in the cache
-    /// for `g`. Parts are those of the two products, which sum in the same order.
+    /// for `g`, and are used again while the next few arrive. Parts are those of the two products, which sum in the same order.
     fn through<S: Stored>(
         &self,
         shape: Shape,
@@ -475,16 +475,27 @@ impl Run {
             (band * height, a, kept)
         });
         self.sum(bands, y, |(first, a, mut kept), y| {
-            let (mut z, mut out) = (vec![0.0; lines], vec![0.0; lines]);
-            for (block, a) in a.chunks(lines * columns).enumerate() {
-                let here = a.len() / columns;
-                let (z, out) = (&mut z[..here], &mut out[..here]);
-                let (now, after) = std::mem::take(&mut kept).split_at_mut(width * here);
-                kept = after;
-                self.kernels.rows::<S, false>(a, x, z);
-                g(first + block * lines, z, out, now);
-                self.kernels.columns::<S, false>(a, out, y);
+            let mut z = vec![0.0; lines];
+            let (mut out, mut after) = (vec![0.0; lines], vec![0.0; lines]);
+            let mut now: &[S] = &[];
+            for (block, next) in a.chunks(lines * columns).enumerate() {
+                let here = next.len() / columns;
+                let z = &mut z[..here];
+                if next.len() == now.len() {
+                    self.kernels.relay(next, x, z, now, &out[..here], y);
+                } else {
+                    self.kernels.rows::<S, false>(next, x, z);
+                    let waiting = &out[..now.len() / columns];
+                    self.kernels.columns::<S, false>(now, waiting, y);
+                }
+                let (mine, rest) = std::mem::take(&mut kept).split_at_mut(width * here);
+                kept = rest;
+                g(first + block * lines, z, &mut after[..here], mine);
+                std::mem::swap(&mut out, &mut after);
+                now = next;
             }
+            let waiting = &out[..now.len() / columns];
+            self.kernels.columns::<S, false>(now, waiting, y);
         });
     }
 }

@@ -91,6 +91,9 @@ pub enum OperatorError {
         /// The value given.
         value: f64,
     },
+    /// The iteration of a dense eigenvalue or singular value problem did not end.
+    #[error("dense eigenvalue iteration did not converge")]
+    Factorisation,
     /// The operating system refused to start the threads.
     #[error("{0} threads could not be started")]
     Threads(usize),

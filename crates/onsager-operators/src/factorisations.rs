@@ -1,6 +1,7 @@
 //! Dense factorisations; the one place that knows which library computes them.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use faer::{MatRef, Side};
+use nalgebra::DMatrix;
 
 use crate::operator::check_square;
 use crate::{OperatorError, Shape};
@@ -17,7 +18,8 @@ pub struct Eigen {
 /// All eigenpairs of a symmetric matrix; only the lower triangle is read.
 ///
 /// - **Accuracy**: backward stable, absolute errors of order `p u |A|` in the values.
-/// - **Errors**: [`OperatorError::NotSquare`], [`OperatorError::NotFinite`].
+/// - **Errors**: [`OperatorError::NotSquare`], [`OperatorError::NotFinite`];
+///   [`OperatorError::Factorisation`] if the iteration does not end.
 pub fn symmetric_eigen(matrix: &DMatrix<f64>) -> Result<Eigen, OperatorError> {
     check(matrix)?;
     if matrix.is_empty() {
@@ -26,12 +28,13 @@ pub fn symmetric_eigen(matrix: &DMatrix<f64>) -> Result<Eigen, OperatorError> {
             vectors: matrix.clone(),
         });
     }
-    let found = SymmetricEigen::new(matrix.clone());
-    let mut order: Vec<usize> = (0..matrix.nrows()).collect();
-    order.sort_by(|&i, &j| found.eigenvalues[i].total_cmp(&found.eigenvalues[j]));
+    let found = view(matrix)
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| OperatorError::Factorisation)?;
+    let vectors = found.U();
     Ok(Eigen {
-        values: order.iter().map(|&k| found.eigenvalues[k]).collect(),
-        vectors: found.eigenvectors.select_columns(&order),
+        values: found.S().column_vector().iter().copied().collect(),
+        vectors: DMatrix::from_fn(matrix.nrows(), matrix.ncols(), |i, k| vectors[(i, k)]),
     })
 }
 
@@ -43,22 +46,27 @@ pub fn symmetric_eigenvalues(matrix: &DMatrix<f64>) -> Result<Vec<f64>, Operator
     if matrix.is_empty() {
         return Ok(vec![]);
     }
-    let mut values: Vec<f64> = matrix.symmetric_eigenvalues().iter().copied().collect();
-    values.sort_by(f64::total_cmp);
-    Ok(values)
+    view(matrix)
+        .self_adjoint_eigenvalues(Side::Lower)
+        .map_err(|_| OperatorError::Factorisation)
 }
 
 /// All singular values of a matrix, decreasing.
 ///
-/// - **Errors**: [`OperatorError::NotFinite`].
+/// - **Errors**: [`OperatorError::NotFinite`], [`OperatorError::Factorisation`].
 pub fn singular_values(matrix: &DMatrix<f64>) -> Result<Vec<f64>, OperatorError> {
     check_finite(matrix)?;
     if matrix.is_empty() {
         return Ok(vec![]);
     }
-    let mut values: Vec<f64> = matrix.singular_values().iter().copied().collect();
-    values.sort_by(|a, b| b.total_cmp(a));
-    Ok(values)
+    view(matrix)
+        .singular_values()
+        .map_err(|_| OperatorError::Factorisation)
+}
+
+/// The same matrix as the library sees it.
+fn view(matrix: &DMatrix<f64>) -> MatRef<'_, f64> {
+    MatRef::from_column_major_slice(matrix.as_slice(), matrix.nrows(), matrix.ncols())
 }
 
 fn check(matrix: &DMatrix<f64>) -> Result<(), OperatorError> {

@@ -10,6 +10,7 @@ mod general;
 mod grid;
 mod law;
 mod layer;
+mod smooth;
 
 pub use error::AverageError;
 pub use general::{Order, Overlap, Score, layer_general, prior_general};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use onsager_model::{Tree, Variable};
 
 use crate::ReplicaError;
-use crate::factor::{Belief, Denoising, FactorAverage, Observation, Passage, Response, averages};
+use crate::factor::{Belief, Denoising, FactorAverage, Observation, Passage, Response, average_of};
 use crate::path::ZeroSet;
 
 /// The asymptotic reading of a chain.
@@ -41,33 +41,54 @@ impl StateEvolution {
     /// Reads a tree.
     ///
     /// # Errors
-    /// A tree that is not a chain from one prior to one observation.
+    /// A tree that is not a chain from one prior to one observation, which may join it to the end
+    /// of another such chain.
     pub fn new(tree: &Tree) -> Result<Self, ReplicaError> {
-        let variables = tree.variables().to_vec();
         let refused = |why: &str| ReplicaError::NotAChain(why.to_string());
-        if tree.factors().len() != variables.len() + 1 {
+        if tree.factors().len() != tree.variables().len() + 1 {
             return Err(refused("needs one factor more than variables"));
         }
-        for (i, factor) in tree.factors().iter().enumerate() {
-            let expected = match i {
-                0 => vec![0],
-                i if i == variables.len() => vec![i - 1],
-                i => vec![i - 1, i],
-            };
-            if factor.variables != expected {
-                return Err(refused(&format!("{factor} is out of line")));
+        let observation = match tree.factors().last() {
+            Some(last) if last.variables.first() == Some(&tree.signal_index()) => {
+                let average = average_of(last, tree)?;
+                average.observation().map(|o| o.at(o.noise()))
             }
-        }
-        let mut factors = averages(tree)?;
-        let observation = factors
-            .pop()
-            .and_then(|last| last.observation().map(|o| o.at(o.noise())))
-            .ok_or_else(|| refused("it must end in an observation"))?;
+            _ => None,
+        };
+        let observation = observation.ok_or_else(|| refused("it must end in an observation"))?;
+        let (variables, factors) = Self::line(tree, 0, tree.signal_index())?;
         Ok(Self {
             variables,
             factors,
             observation,
         })
+    }
+
+    /// The chain behind the second variable of the observation, observed directly.
+    pub(crate) fn left_of(tree: &Tree) -> Result<Self, ReplicaError> {
+        let last = tree.variables().len() - 1;
+        let (variables, factors) = Self::line(tree, tree.signal_index() + 1, last)?;
+        let chain = Self {
+            variables,
+            factors,
+            observation: Arc::new(Denoising { noise: 1.0 }),
+        };
+        Ok(chain.truncated(chain.signal(), 1.0))
+    }
+
+    /// The variables from `first` to `last`, and the factors between them.
+    fn line(tree: &Tree, first: usize, last: usize) -> Result<Line, ReplicaError> {
+        let variables = tree.variables()[first..=last].to_vec();
+        let factors = &tree.factors()[first..=last];
+        for (v, factor) in (first..=last).zip(factors) {
+            let expected = if v == first { vec![v] } else { vec![v - 1, v] };
+            if factor.variables != expected {
+                let why = format!("{factor} is out of line");
+                return Err(ReplicaError::NotAChain(why));
+            }
+        }
+        let averages = factors.iter().map(|f| average_of(f, tree));
+        Ok((variables, averages.collect::<Result<_, _>>()?))
     }
 
     /// The declared noise of the observation.
@@ -131,6 +152,8 @@ impl StateEvolution {
             .collect()
     }
 }
+
+type Line = (Vec<Variable>, Vec<Arc<dyn FactorAverage>>);
 
 /// The variables from `first` to the signal, with zero overlap below `first`.
 ///
@@ -231,9 +254,12 @@ impl ZeroSet for Stretch<'_> {
             belief = passage.outer;
         }
         let noise = at.log_noise.exp();
-        let slope = self.chain.observation.snr_slope(belief.overlap, noise) / u[n - 1].exp();
-        let mut log_noise: Vec<f64> = overlap.iter().map(|d| slope * d).collect();
-        log_noise[n - 1] -= 1.0;
+        // The observation's own relation, d ln snr = slope · d overlap - answer · d ln noise.
+        let observation = &self.chain.observation;
+        let slope = observation.snr_slope(belief.overlap, noise) / u[n - 1].exp();
+        let answer = -observation.log_noise_slope(belief.overlap, noise);
+        let mut log_noise: Vec<f64> = overlap.iter().map(|d| slope * d / answer).collect();
+        log_noise[n - 1] -= 1.0 / answer;
         Ok(Linear {
             rows,
             log_noise,

@@ -206,9 +206,7 @@ impl StateEvolution {
     /// The noise below which zero overlap is unstable, if zero overlap is a fixed point at all.
     pub(crate) fn origin(&self) -> Option<f64> {
         let susceptibility = self.susceptibility_at_zero(self.signal())?;
-        let slope = self.observation.snr_slope(0.0, 1.0);
-        // The slope is inverse to the noise.
-        (slope > 0.0).then_some(susceptibility * slope)
+        self.observation.weak_recovery(susceptibility)
     }
 
     fn described(&self, paths: Vec<Path>, frozen: Vec<Frozen>, range: (f64, f64)) -> Curve {

@@ -50,6 +50,9 @@ pub enum ReplicaError {
     /// A question that is not answered for this model yet.
     #[error("not supported yet: {0}")]
     NotSupported(String),
+    /// A spectral law was refused.
+    #[error(transparent)]
+    Ensemble(#[from] onsager_ensembles::EnsembleError),
     /// The declaration was refused.
     #[error(transparent)]
     Model(#[from] onsager_model::ModelError),

@@ -5,13 +5,15 @@
 //! belongs to which kind of factor.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use onsager_model::{Factor, FactorKind, Tree};
+use onsager_model::{Factor, FactorKind, Tree, Variable};
 use onsager_scalar::{Activation, Prior, activation::Parity};
 
 use crate::ReplicaError;
 use crate::average::{self, Order, Overlap};
+use crate::chain::StateEvolution;
+use crate::curve::Curve;
 
 /// A factor as a map from incoming to outgoing orders.
 ///
@@ -73,6 +75,8 @@ pub(crate) struct Componentwise {
     pub(crate) is_discrete: bool,
     /// `φ` jumps: vanishing uncertainty of the field is resolved infinitely well.
     pub(crate) is_discontinuous: bool,
+    /// Noise before or after `φ`: a known field does not tell the output.
+    pub(crate) is_noisy: bool,
 }
 
 /// An observation with one noise parameter.
@@ -86,8 +90,22 @@ pub(crate) trait Observation: Debug + Send + Sync {
     /// The ratio of the message to a signal known with `overlap`, at `noise`.
     fn snr_at(&self, overlap: f64, noise: f64) -> f64;
 
-    /// `∂ snr/∂ overlap` at fixed noise. (At fixed overlap `snr` is inverse to the noise.)
+    /// `∂ snr/∂ overlap` at fixed noise.
     fn snr_slope(&self, overlap: f64, noise: f64) -> f64;
+
+    /// `∂ ln snr/∂ ln noise` at fixed overlap, negative.
+    fn log_noise_slope(&self, _overlap: f64, _noise: f64) -> f64 {
+        -1.0
+    }
+
+    /// The noise below which zero overlap of a signal with this `lim overlap/snr` is unstable;
+    /// `None` if zero overlap is no fixed point, or the data do not depend on the overlap.
+    fn weak_recovery(&self, susceptibility: f64) -> Option<f64>;
+
+    /// What is known of the other factor of a product, and the ratio of the message to it.
+    fn left(&self, _overlap: f64, _noise: f64) -> Option<(&Variable, Belief, f64)> {
+        None
+    }
 
     /// Share of the potential: `E ln` of the observed likelihood ratio, plus `snr · overlap/2`
     /// counted once by the signal.
@@ -156,12 +174,11 @@ pub(crate) struct Response {
     pub(crate) overlap_by_overlap: f64,
 }
 
-/// The averages of a list of factors, from the latent outwards.
-pub(crate) fn averages(tree: &Tree) -> Result<Vec<Arc<dyn FactorAverage>>, ReplicaError> {
-    tree.factors().iter().map(|f| average_of(f, tree)).collect()
-}
-
-fn average_of(factor: &Factor, tree: &Tree) -> Result<Arc<dyn FactorAverage>, ReplicaError> {
+/// The average of a factor.
+pub(crate) fn average_of(
+    factor: &Factor,
+    tree: &Tree,
+) -> Result<Arc<dyn FactorAverage>, ReplicaError> {
     Ok(match &factor.kind {
         FactorKind::Prior(law) => Arc::new(Latent(Arc::clone(law))),
         FactorKind::Linear { aspect } => Arc::new(Weights { aspect: *aspect }),
@@ -171,6 +188,11 @@ fn average_of(factor: &Factor, tree: &Tree) -> Result<Arc<dyn FactorAverage>, Re
             second_moment: tree.variables()[factor.variables[1]].second_moment,
         }),
         FactorKind::SpikedWigner { noise } => Arc::new(Observed(SpikedWigner { noise: *noise })),
+        FactorKind::SpikedWishart { noise, aspect } => Arc::new(Observed(SpikedWishart {
+            noise: *noise,
+            aspect: *aspect,
+            left: Arc::new(Left::new(StateEvolution::left_of(tree)?)),
+        })),
         FactorKind::Denoising { noise } => Arc::new(Observed(Denoising { noise: *noise })),
         _ => return Err(ReplicaError::NotSupported(format!("factor {factor}"))),
     })
@@ -295,6 +317,7 @@ impl FactorAverage for Layer {
             is_even: phi.parity() == Parity::Even,
             is_discrete: phi.is_discrete(),
             is_discontinuous: phi.is_discontinuous(),
+            is_noisy: phi.noise().is_some(),
         })
     }
 }
@@ -356,11 +379,168 @@ impl Observation for SpikedWigner {
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
         second_moment * second_moment / (4.0 * noise)
     }
+    fn weak_recovery(&self, susceptibility: f64) -> Option<f64> {
+        Some(susceptibility)
+    }
     fn is_even(&self) -> bool {
         true
     }
     fn at(&self, noise: f64) -> Arc<dyn Observation> {
         Arc::new(Self { noise })
+    }
+}
+
+/// `Y = u xᵀ/√p + √noise ξ` with `aspect` rows per column: the message to `u` has ratio
+/// `overlap/noise`, that to `x` has `aspect · overlap of u/noise`.
+///
+/// The left factor equilibrates for every overlap of the signal, so that seen from the signal this
+/// is an observation like any other. Where an average of the left factor fails, values are NaN,
+/// which the path refuses.
+#[derive(Debug, Clone)]
+struct SpikedWishart {
+    noise: f64,
+    aspect: f64,
+    left: Arc<Left>,
+}
+
+/// The left factor of a product, observed directly.
+#[derive(Debug)]
+struct Left {
+    chain: StateEvolution,
+    /// Its fixed points against the noise of the direct observation, once they are needed.
+    curve: OnceLock<Option<Curve>>,
+}
+
+/// Noises for which the curve of a layered left factor is traced, in units of its second moment:
+/// beyond, it is as good as known, or unknown.
+const LEFT_RANGE: (f64, f64) = (1e-9, 1e9);
+
+/// Relative step of differences in the ratio, as of those of factors.
+const LEFT_STEP: f64 = 1e-5;
+
+impl Left {
+    fn new(chain: StateEvolution) -> Self {
+        Self {
+            chain,
+            curve: OnceLock::new(),
+        }
+    }
+
+    fn variable(&self) -> &Variable {
+        &self.chain.variables[self.chain.signal()]
+    }
+
+    /// What is known under a message of ratio `snr`, and the potential `Φ(snr)`.
+    fn at(&self, snr: f64) -> Option<(Belief, f64)> {
+        if let [law] = self.chain.factors.as_slice() {
+            let found = law.pass(Belief::default(), snr).ok()?;
+            return Some((found.outer, found.potential));
+        }
+        let rho = self.variable().second_moment;
+        let noise = (1.0 / snr).clamp(LEFT_RANGE.0 * rho, LEFT_RANGE.1 * rho);
+        let traced = || {
+            self.chain
+                .curve(Some((LEFT_RANGE.0 * rho, LEFT_RANGE.1 * rho)))
+        };
+        let curve = self.curve.get_or_init(|| traced().ok()).as_ref()?;
+        let best = self.chain.predict_on(curve, noise).ok()?.optimal;
+        let (overlap, mmse) = (best.overlap, best.mmse);
+        Some((Belief { overlap, mmse }, best.potential))
+    }
+
+    fn overlap(&self, snr: f64) -> f64 {
+        self.at(snr).map_or(f64::NAN, |(belief, _)| belief.overlap)
+    }
+
+    /// `lim overlap/snr` if nothing is known without data.
+    fn susceptibility(&self) -> Option<f64> {
+        self.chain.susceptibility_at_zero(self.chain.signal())
+    }
+
+    /// `d overlap/d snr`.
+    fn response(&self, snr: f64) -> f64 {
+        if snr == 0.0
+            && let Some(m) = self.susceptibility()
+        {
+            return m;
+        }
+        let d = LEFT_STEP * snr.max(LEFT_STEP / self.variable().second_moment);
+        match (self.at(snr), self.at(snr + d)) {
+            (Some((from, _)), Some((to, _))) => gained(from, to) / d,
+            _ => f64::NAN,
+        }
+    }
+
+    /// The ratio at which `snr · overlap(snr)` is `target`.
+    fn inverse(&self, target: f64) -> f64 {
+        let rho = self.variable().second_moment;
+        // Its slope in logarithms is between 1, where the overlap has saturated, and 2, where it
+        // is proportional to the ratio: secants are kept there, and so contract.
+        let miss = |x: f64| (x + self.overlap(x.exp()).ln()) - target.ln();
+        let mut x = match self.susceptibility() {
+            Some(m) => (0.5 * (target / m).ln()).max((target / rho).ln()),
+            None => (target / rho).ln(),
+        };
+        let (mut f, mut slope) = (miss(x), 1.5);
+        for _ in 0..60 {
+            let step = -f / slope;
+            x += step;
+            let next = miss(x);
+            if !(next.abs() > 4.0 * f64::EPSILON * (1.0 + x.abs()) && step != 0.0) {
+                break;
+            }
+            slope = ((next - f) / step).clamp(1.0, 2.0);
+            f = next;
+        }
+        x.exp()
+    }
+}
+
+impl Observation for SpikedWishart {
+    fn noise(&self) -> f64 {
+        self.noise
+    }
+    fn noise_at(&self, overlap: f64, snr: f64) -> f64 {
+        if overlap == 0.0 {
+            return self.aspect * self.left.overlap(0.0) / snr;
+        }
+        overlap / self.left.inverse(snr * overlap / self.aspect)
+    }
+    fn snr_at(&self, overlap: f64, noise: f64) -> f64 {
+        self.aspect * self.left.overlap(overlap / noise) / noise
+    }
+    fn snr_slope(&self, overlap: f64, noise: f64) -> f64 {
+        self.aspect * self.left.response(overlap / noise) / (noise * noise)
+    }
+    fn log_noise_slope(&self, overlap: f64, noise: f64) -> f64 {
+        let snr = overlap / noise;
+        match self.left.overlap(snr) {
+            0.0 => -2.0,
+            known => -1.0 - snr * self.left.response(snr) / known,
+        }
+    }
+    fn weak_recovery(&self, susceptibility: f64) -> Option<f64> {
+        Some((self.aspect * self.left.susceptibility()? * susceptibility).sqrt())
+    }
+    fn left(&self, overlap: f64, noise: f64) -> Option<(&Variable, Belief, f64)> {
+        let snr = overlap / noise;
+        Some((self.left.variable(), self.left.at(snr)?.0, snr))
+    }
+    fn potential(&self, overlap: f64, noise: f64) -> f64 {
+        let potential = self.left.at(overlap / noise).map_or(f64::NAN, |(_, p)| p);
+        self.aspect * potential
+    }
+    fn constant(&self, second_moment: f64, noise: f64) -> f64 {
+        self.aspect * self.left.variable().second_moment * second_moment / (2.0 * noise)
+    }
+    fn is_even(&self) -> bool {
+        self.left.susceptibility().is_some()
+    }
+    fn at(&self, noise: f64) -> Arc<dyn Observation> {
+        Arc::new(Self {
+            noise,
+            ..self.clone()
+        })
     }
 }
 
@@ -388,6 +568,9 @@ impl Observation for Denoising {
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
         second_moment / (2.0 * noise)
+    }
+    fn weak_recovery(&self, _: f64) -> Option<f64> {
+        None
     }
     fn is_even(&self) -> bool {
         false

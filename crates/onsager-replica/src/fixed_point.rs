@@ -44,6 +44,12 @@ pub struct FixedPoint {
     pub perfect: bool,
     /// Every declared variable.
     pub variables: BTreeMap<String, VariableState>,
+    /// `overlap` of the other factor of a product (spiked Wishart), per component of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap_left: Option<f64>,
+    /// `mmse` of that factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mmse_left: Option<f64>,
     /// The overlap is exact for a model whose noise differs by this much, relatively, as far as
     /// residuals and the self-checks of the averages tell.
     pub backward_error: f64,
@@ -267,7 +273,17 @@ impl StateEvolution {
             })
             .collect();
         let signal = all[all.len() - 1];
+        let left = self.observation.left(signal.overlap, noise);
+        let left = left.map(|(v, belief, snr)| {
+            let state = VariableState {
+                overlap: belief.overlap,
+                mmse: belief.mmse,
+                snr: Some(snr),
+            };
+            (v, state)
+        });
         let named = self.variables.iter().zip(all).filter(|(v, _)| !v.is_field);
+        let named = named.chain(left);
         FixedPoint {
             overlap: signal.overlap,
             mmse: signal.mmse,
@@ -279,6 +295,8 @@ impl StateEvolution {
             stable,
             perfect: signal.snr.is_none(),
             variables: named.map(|(v, s)| (v.name.clone(), s)).collect(),
+            overlap_left: left.map(|(_, s)| s.overlap),
+            mmse_left: left.map(|(_, s)| s.mmse),
             backward_error: 0.0,
             forward_error: 0.0,
         }
@@ -324,6 +342,11 @@ impl StateEvolution {
                 (None, Some(below)) => below.resolved()?,
                 _ => continue,
             };
+            let noisy = |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_noisy);
+            if self.factors[v + 1..].iter().any(noisy) {
+                let what = "a discrete variable below both a jump and a noisy layer";
+                return Err(ReplicaError::NotSupported(what.into()));
+            }
             states.resize(self.variables.len(), None);
             found.push(Frozen {
                 information: self.variables[v].ratio * entropy,

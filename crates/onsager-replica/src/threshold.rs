@@ -145,6 +145,10 @@ const APART: f64 = 1e-6;
 /// the rounding of the averages.
 const ONE: f64 = 1e-9;
 
+/// Relative distance from an event at which potentials are compared: next to an origin stability is
+/// told by a difference of that order, against 1e-8 of rounding.
+const NEAR: f64 = 1e-7;
+
 /// Relative distance from an event at which no other one interferes.
 fn apart(value: f64, events: &[f64]) -> f64 {
     let distance = |other: &f64| (other / value - 1.0).abs();
@@ -170,8 +174,9 @@ impl StateEvolution {
         events.sort_by(f64::total_cmp);
         let mut crossings = Vec::new();
         for pair in events.windows(2) {
-            let (low, high) = (pair[0] * (1.0 + ONE), pair[1] * (1.0 - ONE));
-            if low < high {
+            if pair[1] > pair[0] * (1.0 + ONE) {
+                let inset = NEAR.min(apart(pair[0], &pair[1..]));
+                let (low, high) = (pair[0] * (1.0 + inset), pair[1] * (1.0 - inset));
                 self.crossings(curve, low, high, &mut crossings)?;
             }
         }
@@ -363,6 +368,10 @@ impl StateEvolution {
         // d(difference of informations)/d ln noise, for the error of the root.
         let slope = (self.slope_of_potential(l, value) - self.slope_of_potential(r, value)).abs();
         let noise = 1e-12 * (1.0 + l.potential.abs());
+        if noise >= slope * (high / low).ln() {
+            // Points that meet at an end of the interval, equal as far as potentials can tell.
+            return Ok(());
+        }
         found.push(Threshold {
             kind: ThresholdKind::InformationTheoretic,
             value,

@@ -190,3 +190,59 @@ fn general_averages_meet_the_matched_ones() {
         }
     }
 }
+
+/// Smooth functions, and noise around them: the two rules share no node, and a noisy layer is
+/// computed through its channel in one and through closed forms in the other.
+#[test]
+fn smooth_and_noisy_layers_meet_the_matched_ones() {
+    use onsager_scalar::activation::{Noisy, PiecewiseLinear, Smooth, Tanh};
+    use std::sync::Arc;
+    let noisy = |phi: Arc<dyn Activation>, before, after| Noisy::new(phi, before, after).unwrap();
+    let layers: [Arc<dyn Activation>; 5] = [
+        Arc::new(Smooth::new(Tanh)),
+        Arc::new(noisy(Arc::new(Smooth::new(Tanh)), 0.2, 0.1)),
+        Arc::new(noisy(Arc::new(PiecewiseLinear::relu()), 0.3, 0.0)),
+        Arc::new(noisy(Arc::new(PiecewiseLinear::sign()), 0.05, 0.4)),
+        Arc::new(noisy(Arc::new(PiecewiseLinear::hard_tanh()), 0.0, 0.02)),
+    ];
+    for phi in &layers {
+        let (a, q, v) = (6.0, 0.9, 0.4);
+        let x = layer(&**phi, a, q, v).unwrap();
+        let rho = phi.second_moment(q + v);
+        assert!(
+            (x.overlap + x.mmse - rho).abs() < 1e-9 * rho,
+            "{phi:?} {x:?}"
+        );
+        assert!(
+            (v * x.score - 1.0 + x.field_mmse / v).abs() < 1e-9,
+            "{phi:?} {x:?}"
+        );
+        let field = Overlap {
+            truth: q,
+            norm: q,
+            variance: v,
+        };
+        let (y, g) = layer_general(&**phi, &**phi, field, q + v, Order::matched(a)).unwrap();
+        for (y, x) in [
+            (y.truth, x.overlap),
+            (y.norm, x.overlap),
+            (y.variance, x.mmse),
+            (g.response, x.score),
+            (g.norm, x.score),
+            (g.curvature, x.score),
+        ] {
+            assert!((y - x).abs() < 1e-8 * x, "{phi:?}: {y} {x}");
+        }
+        // ∂Ψ/∂ ln a = a overlap/2, by an eighth-order difference.
+        let psi = |t: f64| layer(&**phi, a * f64::exp(t), q, v).unwrap().potential;
+        let d: f64 = [4.0 / 5.0, -1.0 / 5.0, 4.0 / 105.0, -1.0 / 280.0]
+            .iter()
+            .zip([0.05, 0.1, 0.15, 0.2])
+            .map(|(c, t)| c * (psi(t) - psi(-t)) / 0.05)
+            .sum();
+        assert!(
+            (d - 0.5 * a * x.overlap).abs() < 2e-8 * a,
+            "{phi:?}: {d} {x:?}"
+        );
+    }
+}

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{close, predict, wigner};
-use onsager_replica::spectral::{lamp, lamp_overlaps, pca};
+use onsager_replica::spectral::{
+    Covariance, SpikedMatrix, Status, lamp, lamp_overlaps, lamp_spectrum, pca, pca_spectrum,
+};
 use onsager_replica::{Start, trajectory};
 use onsager_scalar::prior::{Gaussian, Rademacher};
 
@@ -50,11 +52,131 @@ fn linearised_message_passing_shares_the_threshold_of_weak_recovery() {
 fn spectral_predictions_refuse_what_they_do_not_know() {
     let relu = wigner(Gaussian::standard(), &[("relu", 2.0)], 1.0);
     assert!(lamp(&relu).is_err());
-    let deep = wigner(Gaussian::standard(), &[("sign", 1.0), ("sign", 1.0)], 1.0);
+    let deep = wigner(Gaussian::standard(), &[("relu", 1.0), ("sign", 1.0)], 1.0);
     assert_eq!(
-        lamp(&deep).unwrap_err().to_string(),
-        "not supported yet: the covariance of two layers or more"
+        Covariance::of(&deep).unwrap_err().to_string(),
+        "not supported yet: the covariance of a signal whose hidden variables are not centred: \
+         its eigenvalues must be measured"
     );
+    assert!(Covariance::measured(vec![1.0, -1.0]).is_err());
+    assert!(Covariance::measured(vec![0.0]).is_err());
+    let flat = Covariance::measured(vec![1.0]).unwrap();
+    for noise in [0.0, -1.0, f64::NAN] {
+        assert!(lamp_spectrum(&flat, SpikedMatrix::Wigner { noise }).is_err());
+        let wishart = SpikedMatrix::Wishart {
+            noise: 1.0,
+            aspect: noise,
+            left: 1.0,
+        };
+        assert!(pca_spectrum(1.0, wishart).is_err());
+        assert!(pca_spectrum(noise, SpikedMatrix::Wigner { noise: 1.0 }).is_err());
+    }
+}
+
+/// Two and three layers: the linear theory is exact for linear layers, at every variable.
+#[test]
+fn deep_linear_layers_are_solved_by_their_covariance() {
+    for layers in [
+        vec![("linear", 2.0), ("linear", 0.6)],
+        vec![("linear", 0.5), ("linear", 3.0), ("linear", 1.0)],
+    ] {
+        for noise in [0.2, 1.0] {
+            let tree = wigner(Gaussian::standard(), &layers, noise);
+            let optimal = predict(&tree).optimal;
+            close(lamp(&tree).unwrap().mse, optimal.mmse, 1e-9);
+            for (name, overlap) in lamp_overlaps(&tree).unwrap() {
+                close(overlap, optimal.variables[&name].overlap, 1e-8);
+            }
+        }
+    }
+}
+
+/// Message passing is never worse, and both lose the signal at the same noise, at any depth.
+#[test]
+fn deep_sign_layers_share_the_threshold() {
+    let layers = [("sign", 2.0), ("sign", 0.7)];
+    let at = |noise| wigner(Gaussian::standard(), &layers, noise);
+    let square = 4.0 / (std::f64::consts::PI * std::f64::consts::PI);
+    let critical = 1.0 + 0.7 * square * (1.0 + 2.0 * square);
+    close(lamp(&at(1.0)).unwrap().threshold, critical, 1e-13);
+    assert_eq!(lamp(&at(1.001 * critical)).unwrap().cos_squared, 0.0);
+    assert!(lamp(&at(0.999 * critical)).unwrap().cos_squared > 0.0);
+    let tree = at(0.5);
+    assert!(predict(&tree).optimal.mmse < lamp(&tree).unwrap().mse);
+    let covariance = Covariance::of(&tree).unwrap();
+    assert_eq!(covariance.status(), Status::Conjecture);
+    let found = lamp_spectrum(&covariance, SpikedMatrix::Wigner { noise: 0.5 }).unwrap();
+    close(found.overlap, lamp(&tree).unwrap().cos_squared, 1e-14);
+    assert_eq!(found.outlier, Some(1.0));
+}
+
+/// The fixed point of state evolution for a linear layer and a Gaussian left factor, iterated: with
+/// `A = β ρ_u² q/(Δ(Δ + ρ_u q))` the error solves `A V² + (1 + αA - A) V = 1`, `q = 1 - V/(1 + AV)`.
+#[test]
+fn wishart_overlaps_of_linear_layers_are_optimal() {
+    for (alpha, beta, noise, left) in [
+        (2.0, 0.5, 0.6, 1.0),
+        (0.5, 3.0, 2.0, 1.0),
+        (1.0, 1.0, 0.3, 2.5),
+    ] {
+        let mut q: f64 = 1.0;
+        for _ in 0..20_000 {
+            let a = beta * left * left * q / (noise * (noise + left * q));
+            let b = 1.0 + alpha * a - a;
+            let v = 2.0 / (b + (b * b + 4.0 * a).sqrt());
+            q = 1.0 - v / (1.0 + a * v);
+        }
+        let tree = wigner(Gaussian::standard(), &[("linear", alpha)], 1.0);
+        let covariance = Covariance::of(&tree).unwrap();
+        let matrix = SpikedMatrix::Wishart {
+            noise,
+            aspect: beta,
+            left,
+        };
+        let found = lamp_spectrum(&covariance, matrix).unwrap();
+        close(found.overlap, q, 1e-10);
+        close(
+            found.overlap_left.unwrap(),
+            left * q / (noise + left * q),
+            1e-10,
+        );
+        close(
+            found.threshold.unwrap(),
+            left * (beta * (1.0 + alpha)).sqrt(),
+            1e-12,
+        );
+        // Without structure it is the principal component.
+        let flat = Covariance::measured(vec![1.0]).unwrap();
+        let (lamp, pca) = (
+            lamp_spectrum(&flat, matrix).unwrap(),
+            pca_spectrum(1.0, matrix).unwrap(),
+        );
+        close(lamp.overlap, pca.overlap, 1e-12);
+        close(lamp.overlap_left.unwrap(), pca.overlap_left.unwrap(), 1e-12);
+        close(lamp.threshold.unwrap(), pca.threshold.unwrap(), 1e-12);
+    }
+}
+
+/// An independent Gaussian signal with a mean: `A = q/Δ`, `q = μ² + v² A/(1 + vA)`.
+#[test]
+fn a_mean_is_seen_at_every_noise() {
+    let tree = wigner(Gaussian::new(0.6, 0.5).unwrap(), &[], 2.0);
+    let covariance = Covariance::of(&tree).unwrap();
+    let found = lamp_spectrum(&covariance, SpikedMatrix::Wigner { noise: 2.0 }).unwrap();
+    assert_eq!((found.outlier, found.threshold), (Some(1.0), None));
+    let optimal = predict(&tree).optimal;
+    close(
+        found.overlap * covariance.second_moment(),
+        optimal.overlap,
+        1e-9,
+    );
+    // One relu layer: below the optimum, above what is known without data.
+    let tree = wigner(Gaussian::standard(), &[("relu", 2.0)], 0.5);
+    let covariance = Covariance::of(&tree).unwrap();
+    let found = lamp_spectrum(&covariance, SpikedMatrix::Wigner { noise: 0.5 }).unwrap();
+    let q = 0.5 * found.overlap;
+    let known = 0.5 / std::f64::consts::PI;
+    assert!(known < q && q < predict(&tree).optimal.overlap, "{q}");
 }
 
 #[test]

@@ -1,11 +1,19 @@
 //! Componentwise functions `x = φ(h)` of a Gaussian field, seen from both sides.
 
+mod noisy;
+mod smooth;
+
 use std::f64::consts::PI;
 use std::fmt::Debug;
+
+use rand::Rng;
 
 use crate::columns::{Channels, Column, HalfLines, Line, channels};
 use crate::special::{Interval, interval, log_add_exp, ndtr};
 use crate::{Moments, Precisions, ScalarError};
+
+pub use noisy::{Noise, Noisy};
+pub use smooth::{Curve, Erf, Sigmoid, Smooth, Tanh};
 
 /// Posterior of one component of a layer, `h ~ N(ω, V)`, `x = φ(h)`, tilted by `exp(bx - ax²/2)`.
 ///
@@ -108,6 +116,23 @@ pub trait Activation: Debug + Send + Sync {
 
     /// `P(φ'(h) ≠ 0)` for `h ~ N(0, r)`.
     fn sloped_fraction(&self, r: f64) -> f64;
+
+    /// The function inside and its noises, if this is a function between Gaussian noises: averages
+    /// treat the noise in closed form.
+    fn noise(&self) -> Option<(&dyn Activation, Noise)> {
+        None
+    }
+
+    /// Draws `x` given `h`; asked of functions with a [`Activation::noise`] only.
+    fn sample(&self, h: f64, _rng: &mut dyn Rng) -> f64 {
+        self.apply(h)
+    }
+
+    /// Length over which the slope changes, for a function that is smooth and not affine on its
+    /// pieces.
+    fn bend(&self) -> Option<f64> {
+        None
+    }
 
     /// Whether `x` takes finitely many values.
     fn is_discrete(&self) -> bool {

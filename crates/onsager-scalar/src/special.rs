@@ -3,10 +3,12 @@
 //! Every function is total on the real line and propagates NaN. Accuracies are relative, in
 //! units of the last place (ulp), measured against 25-digit tables (`tests/numerics_special.rs`).
 
+mod bessel;
 mod interval;
 
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2};
 
+pub use bessel::{bessel_ratio, i0e, i1e};
 pub(crate) use interval::interval_of_width;
 pub use interval::{Interval, interval, interval_moments};
 
@@ -165,7 +167,7 @@ pub fn half_line(u: f64) -> HalfLine {
     }
 }
 
-/// `ln(eᵃ + eᵇ)`.
+/// `ln(eᵃ + eᵇ)`; the logarithm of a difference of normal tails is [`interval`]'s mass.
 ///
 /// - **Accuracy**: 2 ulp of `max(|a|, |b|, 1)`, absolute: the result may vanish while `a` and
 ///   `b` do not.
@@ -218,8 +220,18 @@ pub fn sech2(x: f64) -> f64 {
     4.0 * e / ((1.0 + e) * (1.0 + e))
 }
 
-/// `exp(t²) erfc(t)`; a guard keeps NaN out of the table look-up of the library.
-fn erfcx(t: f64) -> f64 {
+/// Scaled complementary error function `exp(t²) erfc(t)`.
+///
+/// - **Accuracy**: 4 ulp for `t > -1`; below it is `2 exp(t²)` in essence and carries the rounding of
+///   `t²`, 4 ulp of `1 + t²`; infinite from `t ≈ -26.6` down.
+///
+/// ```
+/// use onsager_scalar::special::erfcx;
+/// assert_eq!(erfcx(0.0), 1.0);
+/// assert!((erfcx(1e9) * 1e9 * std::f64::consts::PI.sqrt() - 1.0).abs() < 1e-15);
+/// ```
+pub fn erfcx(t: f64) -> f64 {
+    // The library looks a table up, which NaN must not reach.
     if t.is_nan() { t } else { puruspe::erfcx(t) }
 }
 

@@ -105,6 +105,32 @@ fn intervals() {
 }
 
 #[test]
+fn scaled_functions() {
+    let mut worst = [(0.0, 0.0); 4];
+    let text = include_str!("../../../tests/reference/scalar_scaled.csv");
+    for line in text.lines().filter(|l| !l.starts_with('#')).skip(1) {
+        let row: Vec<f64> = line.split(',').map(|w| w.parse().unwrap()).collect();
+        let x = row[0];
+        let found = [erfcx(x), i0e(x), i1e(x), bessel_ratio(x)];
+        for (k, (found, exact)) in found.into_iter().zip(&row[1..]).enumerate() {
+            let size = if k == 0 && x < -1.0 { 1.0 + x * x } else { 1.0 };
+            let error = (found - exact).abs() / (f64::EPSILON * exact.abs().max(f64::MIN_POSITIVE));
+            if error.is_nan() || error / size > worst[k].0 {
+                worst[k] = (error / size, x);
+            }
+        }
+    }
+    println!("{worst:?}");
+    for ((error, x), bound) in worst.into_iter().zip([4.0, 8.0, 8.0, 8.0]) {
+        assert!(error <= bound, "{error} ulp at {x}");
+    }
+    assert!(erfcx(-30.0) == f64::INFINITY && erfcx(f64::INFINITY) == 0.0);
+    for f in [erfcx, i0e, i1e, bessel_ratio] {
+        assert!(f(f64::NAN).is_nan());
+    }
+}
+
+#[test]
 fn intervals_have_limits() {
     let inf = f64::INFINITY;
     let all = interval(-inf, inf);

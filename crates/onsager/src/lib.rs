@@ -6,6 +6,8 @@ pub use onsager_amp as amp;
 #[doc(inline)]
 pub use onsager_ensembles as ensembles;
 #[doc(inline)]
+pub use onsager_lattice as lattice;
+#[doc(inline)]
 pub use onsager_model as model;
 #[doc(inline)]
 pub use onsager_operators as operators;

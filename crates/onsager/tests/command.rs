@@ -64,6 +64,79 @@ fn predict_solves_the_gaussian_spike() {
     assert!(text(&["predict", "spiked-gaussian"]).contains("algorithmic, optimal"));
 }
 
+/// A model file of a spiked Wishart matrix with the given layers.
+fn wishart(name: &str, layers: &[(&str, f64)]) -> String {
+    let layer = |(activation, aspect): &(&str, f64)| {
+        format!(
+            "[[signal.layers]]\nweights = {{ ensemble = \"gaussian\", aspect = {aspect} }}\n\
+             activation = \"{activation}\"\n"
+        )
+    };
+    let layers: String = layers.iter().map(layer).collect();
+    let text = format!(
+        "[signal]\nprior = \"gaussian\"\n{layers}[observation]\nkind = \"spiked-wishart\"\n\
+         noise = 0.5\naspect = 2.0\n"
+    );
+    file(name, &text)
+}
+
+#[test]
+fn spectrum_knows_principal_components_in_closed_form() {
+    let arguments = ["spectrum", "spiked-gaussian", "--operator", "pca"];
+    let quarter = [&arguments[..], &["--set", "observation.noise=0.25"]].concat();
+    let found = json(&quarter);
+    near(&found["bulk"][0], -1.0, 1e-15);
+    near(&found["support"][0][1], 1.0, 1e-15);
+    near(&found["outlier"], 1.25, 1e-15);
+    near(&found["overlap"], 0.75, 1e-15);
+    assert_eq!(found["status"]["overlap"], "theorem");
+    assert_eq!(found["atoms"].as_array().unwrap().len(), 0);
+    assert!(found.get("density").is_none());
+    // v: (β - Δ²)/(β + Δ); largest eigenvalue (1 + Δ)(β + Δ); bulk Δ(1 ± √β)².
+    let wishart = wishart("wishart-pca.toml", &[("linear", 2.0)]);
+    let found = json(&["spectrum", &wishart, "--operator", "pca"]);
+    near(&found["overlap"], 1.75 / 2.5, 1e-14);
+    near(&found["outlier"], 1.5 * 2.5, 1e-14);
+    near(&found["bulk"][1], 0.5 * (1.0 + 2f64.sqrt()).powi(2), 1e-14);
+}
+
+#[test]
+fn spectrum_of_lamp_has_density_status_and_sweeps() {
+    let deep = wishart("wishart-lamp.toml", &[("sign", 4.0), ("sign", 1.0)]);
+    let arguments = ["spectrum", &deep, "--operator", "lamp", "--density", "41"];
+    let found = json(&arguments);
+    near(&found["outlier"], 1.0, 0.0);
+    assert_eq!(found["status"]["bulk"], "conjecture");
+    assert!(found["overlap"].as_f64().unwrap() > 0.5 && found["overlap_left"].is_number());
+    let density = found["density"].as_array().unwrap();
+    let intervals = found["support"].as_array().unwrap().len();
+    assert_eq!(density.len(), 41 * intervals);
+    // Trapezoids over the density: all of the mass that is not in atoms, to the error of the rule.
+    let point = |i: usize, j: usize| density[i][j].as_f64().unwrap();
+    let mass: f64 = (1..density.len())
+        .map(|i| 0.5 * (point(i, 0) - point(i - 1, 0)) * (point(i, 1) + point(i - 1, 1)))
+        .sum();
+    assert!((mass - 1.0).abs() < 0.01, "{mass}");
+    assert!(text(&arguments).contains("conjecture"));
+
+    let sweep = [
+        "spectrum",
+        "spiked-linear",
+        "--operator",
+        "lamp",
+        "--sweep",
+        "observation.noise=0.5:8:4",
+    ];
+    let found = json(&sweep);
+    assert_eq!(found["points"].as_array().unwrap().len(), 4);
+    assert_eq!(found["points"][3]["outlier"], Value::Null);
+    near(&found["points"][3]["overlap"], 0.0, 0.0);
+    let predicted = json(&["predict", "spiked-linear", "--set", "observation.noise=0.5"]);
+    let overlap = predicted["optimal"]["overlap"].as_f64().unwrap();
+    near(&found["points"][0]["overlap"], overlap, 1e-8);
+    assert!(text(&sweep).contains("highest edge"));
+}
+
 #[test]
 fn sweeps_reach_both_ends_linear_and_logarithmic() {
     let arguments = [
@@ -267,11 +340,11 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
     let bad_syntax = file("bad-syntax.toml", "[signal]\nprior = \"gaussian\n");
     let later = file(
         "later.toml",
-        "[signal]\nprior = \"l1\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
+        "[signal]\nprior = \"nonnegative\"\n[observation]\nkind = \"denoising\"\nnoise = 1\n",
     );
-    let wishart = file(
-        "wishart.toml",
-        "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"spiked-wishart\"\nnoise = 1\naspect = 1\n",
+    let glm = file(
+        "glm.toml",
+        "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"glm\"\nsensing = { ensemble = \"gaussian\", aspect = 1 }\n",
     );
     let p = "predict";
     let s = ["simulate", "spiked-sign", "--size"];
@@ -283,10 +356,30 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             &["phase-diagram", "spiked-sign"],
             "command \"phase-diagram\" is not supported yet",
         ),
-        (&["spectrum"], "\"spectrum\" is not supported yet"),
         (
-            &["infer", "x.toml", "--data", "y=y.npy"],
-            "\"infer\" is not supported yet",
+            &["infer", "spiked-sign", "--data", "y=y.npy", "--out", "o"],
+            "infer with algorithm \"amp\" is not supported yet",
+        ),
+        (&["spectrum"], "<MODEL>"),
+        (&["spectrum", "spiked-sign"], "--operator"),
+        (
+            &["spectrum", "spiked-sign", "--operator", "svd"],
+            "'svd' for '--operator",
+        ),
+        (
+            &[
+                "spectrum",
+                "spiked-sign",
+                "--operator",
+                "pca",
+                "--density",
+                "-3",
+            ],
+            "--density must be a number of points from 2 to 100000, got \"-3\"",
+        ),
+        (
+            &["spectrum", "denoising-sign", "--operator", "pca"],
+            "needs an observation that is a spiked matrix, got \"denoising\"",
         ),
         (&["draw"], "\"draw\" is not supported yet"),
         (&["completions"], "\"completions\" is not supported yet"),
@@ -303,11 +396,8 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             "bad-number.toml:6: observation.noise must be finite and positive, got -1",
         ),
         (&[p, &bad_syntax], "bad-syntax.toml:2: "),
-        (&[p, &later], "prior \"l1\" is not supported yet"),
-        (
-            &[p, &wishart],
-            "observation \"spiked-wishart\" is not supported yet",
-        ),
+        (&[p, &later], "prior \"nonnegative\" is not supported yet"),
+        (&[p, &glm], "observation \"glm\" is not supported yet"),
         (
             &[p, "spiked-sign", "--set", "observation.nose=1"],
             "--set observation.nose=1: unknown key \"observation.nose\", allowed: kind, on, noise",
@@ -329,8 +419,8 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             "--set must be KEY=VALUE",
         ),
         (
-            &[p, "spiked-sign", "--set", "signal.layers.0.activation=tanh"],
-            "activation \"tanh\" is not supported yet",
+            &[p, "spiked-sign", "--set", "signal.layers.0.bias=1"],
+            "layer with \"bias\" is not supported yet",
         ),
         (
             &[p, "spiked-sign", "--set", "signal.layers.h9.noise=1"],

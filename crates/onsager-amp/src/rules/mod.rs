@@ -5,6 +5,7 @@ mod fixed;
 mod linear;
 mod scalar;
 mod wigner;
+mod wishart;
 
 use onsager_model::{FactorKind, Tree};
 
@@ -13,6 +14,7 @@ pub(crate) use fixed::{Fixed, LinearLayer};
 pub use linear::Linear;
 pub use scalar::{Mmse, MmseLayer};
 pub use wigner::Wigner;
+pub use wishart::Wishart;
 
 use crate::{AmpError, Problem, Rule};
 
@@ -51,6 +53,9 @@ pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule
                 }
                 FactorKind::SpikedWigner { noise } => {
                     Box::new(Wigner::new(problem.operator(f)?.clone(), *noise))
+                }
+                FactorKind::SpikedWishart { noise, .. } => {
+                    Box::new(Wishart::new(problem.operator(f)?.clone(), *noise))
                 }
                 FactorKind::Denoising { noise } => {
                     Box::new(Denoising::new(problem.data(f)?.clone(), *noise))

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use nalgebra::DMatrix;
 use onsager_amp::{Outcome, Problem, Settings, Stop, infer};
 use onsager_ensembles::Seed;
-use onsager_model::{Chain, Instance, Teacher, Tree};
+use onsager_lattice::{LatticeError, Recovery};
+use onsager_model::{Chain, Instance, ModelError, Teacher, Tree};
 use onsager_replica::{FixedPoint, StateEvolution};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{Gaussian, Rademacher};
@@ -98,6 +100,17 @@ pub(crate) fn trials<T>(
         .collect()
 }
 
+/// Fewest bits with which a search by lattice reduction found its signal; none if it found nothing.
+pub(crate) fn fewest_bits(
+    found: Result<Recovery, LatticeError>,
+) -> Result<Option<usize>, FigureError> {
+    match found {
+        Ok(recovery) => Ok(Some(recovery.bits)),
+        Err(LatticeError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The mean of `values` without the part that `controls` explain, numbers of the same trials whose
 /// expectation is known to be zero.
 ///
@@ -172,6 +185,8 @@ pub(crate) struct Case {
     pub(crate) panel: &'static str,
     pub(crate) series: String,
     pub(crate) chain: Chain,
+    /// Aspect and left factor of a spiked Wishart matrix; without, it is a spiked Wigner matrix.
+    pub(crate) left: Option<(f64, Chain)>,
     /// Noise above which nothing can be recovered, in closed form.
     pub(crate) threshold: Option<f64>,
     pub(crate) plan: Option<Plan>,
@@ -198,10 +213,18 @@ const RANKS: [&str; 3] = ["n/4", "n/2", "n"];
 const SHOWN: &str = "shown";
 
 impl Case {
+    fn tree(&self, noise: f64) -> Result<Tree, ModelError> {
+        let chain = self.chain.clone();
+        match &self.left {
+            Some((aspect, left)) => chain.spiked_wishart(noise, *aspect, left.clone()),
+            None => chain.spiked_wigner(noise),
+        }
+    }
+
     /// Rows of `theory.csv`, errors in units of `ρ`: the optimal one, and that of message passing, on
     /// `grid` and at the threshold; where the curve of fixed points ends; what the plan needs.
     pub(crate) fn theory(&self, grid: &[f64]) -> Result<Vec<Row>, FigureError> {
-        let chain = StateEvolution::new(&self.chain.clone().spiked_wigner(1.0)?)?;
+        let chain = StateEvolution::new(&self.tree(1.0)?)?;
         let (low, high) = (grid[0], grid[grid.len() - 1]);
         let curve = chain.curve(Some((0.9 * low, 1.1 * high)))?;
         let both = |noise: f64| -> Result<[f64; 2], FigureError> {
@@ -271,10 +294,10 @@ impl Case {
 
     /// Message passing at one noise and size.
     fn job(&self, rank: &str, noise: f64, p: usize, trials: usize) -> Job {
-        let (panel, series, chain) = (self.panel, self.named(rank), self.chain.clone());
+        let (panel, series, case) = (self.panel, self.named(rank), self.clone());
         let key = format!("{panel}, {series}, noise={noise} p={p} trials={trials}");
         Job::new(key, move |context| {
-            let tree = chain.clone().spiked_wigner(noise)?;
+            let tree = case.tree(noise)?;
             let runs = at_rest(context, &tree, p, trials)?;
             Ok(runs.rows(panel, &series, noise))
         })
@@ -414,7 +437,7 @@ fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Run
         };
         let outcome = sized.infer(&instance, &settings)?;
         let error = outcome.mse.map_or(f64::NAN, |mse| mse / rho);
-        Ok((error, accidents(tree, &instance, &outcome)?, outcome.stop))
+        Ok((error, accidents(tree, &instance)?, outcome.stop))
     })?;
     let errors: Vec<f64> = runs.iter().map(|(error, ..)| *error).collect();
     let control = |i: usize| runs.iter().map(|(_, accidents, _)| accidents[i]).collect();
@@ -429,15 +452,20 @@ fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Run
     })
 }
 
-/// Two accidents of a spiked Wigner instance that move its error most, both of mean zero exactly:
-/// `|x|²/p - ρ`, and `xᵀ(Y - xxᵀ/√p)x/p^(3/2)`, the noise along the signal.
-fn accidents(tree: &Tree, instance: &Instance, outcome: &Outcome) -> Result<[f64; 2], FigureError> {
-    let truth = instance.truth(tree.signal_index()).unwrap_or_default();
-    let x = outcome.estimate.map_with_location(|i, _, _| truth[i]);
-    let p = truth.len() as f64;
+/// Two accidents of a spiked instance that move its error most, both of mean zero exactly:
+/// `|x|²/p - ρ`, and `uᵀ(Y - uxᵀ/√p)x/p^(3/2)`, the noise along the signal (`u = x` for Wigner).
+fn accidents(tree: &Tree, instance: &Instance) -> Result<[f64; 2], FigureError> {
+    let truth = |v: usize| {
+        let x = instance.truth(v).unwrap_or_default();
+        DMatrix::from_column_slice(x.len(), 1, x)
+    };
+    let last = tree.factors().len() - 1;
+    let sides = &tree.factors()[last].variables;
+    let (x, u) = (truth(sides[0]), truth(sides[sides.len() - 1]));
+    let p = x.len() as f64;
     let norm = x.norm_squared() / p;
-    let along = match instance.operator(tree.factors().len() - 1) {
-        Some(y) => x.dot(&y.apply(&x)?) / p.powf(1.5) - norm * norm,
+    let along = match instance.operator(last) {
+        Some(y) => u.dot(&y.apply(&x)?) / p.powf(1.5) - norm * u.norm_squared() / p,
         None => 0.0,
     };
     Ok([norm - tree.signal().second_moment, along])

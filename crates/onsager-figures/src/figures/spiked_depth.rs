@@ -161,6 +161,7 @@ fn cases(profile: Profile) -> Vec<Case> {
                 panel: name,
                 series: series(depth),
                 chain: layered(&vec![(1.0, name); depth]),
+                left: None,
                 threshold,
                 plan: plan(profile, name, depth, threshold),
             });

@@ -227,14 +227,14 @@ fn draws(profile: Profile, noise: f64) -> usize {
 }
 
 /// What all points share: it depends on nothing but the packaged file.
-struct Data {
+pub(crate) struct Data {
     images: FashionMnist,
-    covariance: Shifted<Symmetric>,
-    eigen: Eigen,
+    pub(crate) covariance: Shifted<Symmetric>,
+    pub(crate) eigen: Eigen,
 }
 
 /// The data, read and diagonalised once for all points of a run.
-fn data() -> Result<&'static Data, FigureError> {
+pub(crate) fn data() -> Result<&'static Data, FigureError> {
     static DATA: LazyLock<Result<Data, String>> =
         LazyLock::new(|| Data::new().map_err(|error| error.to_string()));
     DATA.as_ref().map_err(|reason| bad(reason.clone()))
@@ -264,7 +264,7 @@ impl Data {
     }
 
     /// Squared components of a spike along the eigenvectors of the covariance, divided by `p`.
-    fn weights(&self, spike: &[f64]) -> Vec<f64> {
+    pub(crate) fn weights(&self, spike: &[f64]) -> Vec<f64> {
         let vectors = self.eigen.vectors.as_slice().chunks_exact(spike.len());
         let weight = |u: &[f64]| {
             let dot: f64 = u.iter().zip(spike).map(|(u, x)| u * x).sum();
@@ -373,13 +373,17 @@ const LARGEST: f64 = 2.5;
 const GRID: usize = 40;
 
 /// A spiked matrix of an image.
-fn matrix(spike: &[f64], noise: f64, seed: Seed) -> Result<Arc<dyn LinearOperator>, FigureError> {
+pub(crate) fn matrix(
+    spike: &[f64],
+    noise: f64,
+    seed: Seed,
+) -> Result<Arc<dyn LinearOperator>, FigureError> {
     let y: Symmetric = spiked_wigner(spike, noise, &mut seed.stream("noise", 0, 0, "noise"))?;
     Ok(Arc::new(y))
 }
 
 /// Its principal component.
-fn component(y: &Arc<dyn LinearOperator>, noise: f64) -> Result<Spectral, FigureError> {
+pub(crate) fn component(y: &Arc<dyn LinearOperator>, noise: f64) -> Result<Spectral, FigureError> {
     let tree = Chain::new(gaussian()).spiked_wigner(noise)?;
     let instance = Instance::given(&tree, &[y.shape().rows])?
         .operator(1, y.clone())?

@@ -146,6 +146,7 @@ fn cases(profile: Profile) -> Vec<Case> {
                 panel: name,
                 series: format!("α = {alpha}"),
                 chain: prior(name, alpha),
+                left: None,
                 threshold,
                 plan: plan(profile, name, alpha, threshold),
             });

@@ -94,6 +94,22 @@ impl Kernels {
         S::columns::<SQUARE>(self, a, g, y)
     }
 
+    /// [`rows`](Self::rows) of `next` and [`columns`](Self::columns) of as many rows `now` in one
+    /// loop: while rows that wait in the cache are used again, others arrive from memory.
+    pub(crate) fn relay<S: Stored>(
+        self,
+        next: &[S],
+        x: &[f64],
+        z: &mut [f64],
+        now: &[S],
+        g: &[f64],
+        y: &mut [f64],
+    ) {
+        assert!(x.len() == y.len() && z.len() == g.len() && !x.is_empty());
+        assert!(next.len() == x.len() * z.len() && now.len() == next.len());
+        S::relay(self, next, x, z, now, g, y)
+    }
+
     /// `y_i += Σ_j a_ij x_j` and `z_j += Σ_i a_ij g_i`, each entry read once. The blocks of
     /// eight rows and eight columns lie row after row, so that memory is read in one stream.
     pub(crate) fn tile<S: Stored, const SQUARE: bool>(
@@ -158,6 +174,15 @@ pub trait Loops: Sized {
     fn total(at: Kernels, a: &[Self]) -> f64;
     fn rows<const SQUARE: bool>(at: Kernels, a: &[Self], x: &[f64], y: &mut [f64]);
     fn columns<const SQUARE: bool>(at: Kernels, a: &[Self], g: &[f64], y: &mut [f64]);
+    fn relay(
+        at: Kernels,
+        next: &[Self],
+        x: &[f64],
+        z: &mut [f64],
+        now: &[Self],
+        g: &[f64],
+        y: &mut [f64],
+    );
     fn tile<const SQUARE: bool>(
         at: Kernels,
         a: &[Block<Self>],
@@ -196,6 +221,17 @@ macro_rules! loops {
             }
             fn columns<const SQUARE: bool>(at: Kernels, a: &[Self], g: &[f64], y: &mut [f64]) {
                 at_level!(at, $avx512, $avx2, columns::<SQUARE>(a, g, y))
+            }
+            fn relay(
+                at: Kernels,
+                next: &[Self],
+                x: &[f64],
+                z: &mut [f64],
+                now: &[Self],
+                g: &[f64],
+                y: &mut [f64],
+            ) {
+                at_level!(at, $avx512, $avx2, relay(next, x, z, now, g, y))
             }
             fn tile<const SQUARE: bool>(
                 at: Kernels,

@@ -49,6 +49,18 @@ pub(super) fn columns<S: Stored, const SQUARE: bool>(a: &[S], g: &[f64], y: &mut
     }
 }
 
+pub(super) fn relay<S: Stored>(
+    next: &[S],
+    x: &[f64],
+    z: &mut [f64],
+    now: &[S],
+    g: &[f64],
+    y: &mut [f64],
+) {
+    rows::<S, false>(next, x, z);
+    columns::<S, false>(now, g, y);
+}
+
 pub(super) fn tile<S: Stored, const SQUARE: bool>(
     a: &[Block<S>],
     x: &[[f64; LANES]],

@@ -50,6 +50,29 @@ macro_rules! kernels {
             }
 
             #[target_feature(enable = $features)]
+            pub(in crate::kernels) fn relay(
+                next: &[$stored],
+                x: &[f64],
+                z: &mut [f64],
+                now: &[$stored],
+                g: &[f64],
+                y: &mut [f64],
+            ) {
+                let (z, z_rest) = z.as_chunks_mut::<$rows>();
+                let (g, g_rest) = g.as_chunks::<$rows>();
+                let (next, next_rest) = next.split_at($rows * z.len() * x.len());
+                let (now, now_rest) = now.split_at($rows * z.len() * x.len());
+                let pairs = next
+                    .chunks_exact($rows * x.len())
+                    .zip(now.chunks_exact($rows * x.len()));
+                for (((next, now), z), g) in pairs.zip(z).zip(g) {
+                    dots_and_combine::<$rows>(next, x, z, now, g, y);
+                }
+                rows::<false>(next_rest, x, z_rest);
+                columns::<false>(now_rest, g_rest, y);
+            }
+
+            #[target_feature(enable = $features)]
             pub(in crate::kernels) fn tile<const SQUARE: bool>(
                 a: &[Block<$stored>],
                 x: &[[f64; 8]],
@@ -134,6 +157,54 @@ macro_rules! kernels {
                 for (c, y) in y1.iter_mut().enumerate() {
                     for r in 0..R {
                         *y = entry::<SQUARE>(row[r][8 * chunks + c]).mul_add(g[r], *y);
+                    }
+                }
+            }
+
+            /// `dots` and `combine` of different rows in one loop.
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn dots_and_combine<const R: usize>(
+                next: &[$stored],
+                x: &[f64],
+                z: &mut [f64; R],
+                now: &[$stored],
+                g: &[f64; R],
+                y: &mut [f64],
+            ) {
+                let width = x.len();
+                let (x8, x1) = x.as_chunks::<8>();
+                let (y8, y1) = y.as_chunks_mut::<8>();
+                let next: [&[$stored]; R] = from_fn(|r| &next[r * width..(r + 1) * width]);
+                let now: [&[$stored]; R] = from_fn(|r| &now[r * width..(r + 1) * width]);
+                let next8: [&[[$stored; 8]]; R] =
+                    from_fn(|r| &next[r].as_chunks::<8>().0[..x8.len()]);
+                let now8: [&[[$stored; 8]]; R] =
+                    from_fn(|r| &now[r].as_chunks::<8>().0[..x8.len()]);
+                let mut factor = [zero(); R];
+                for r in 0..R {
+                    factor[r] = splat(g[r]);
+                }
+                let mut dot = [zero(); R];
+                let chunks = x8.len();
+                for (c, (x, y)) in x8.iter().zip(y8).enumerate() {
+                    let x = read(x);
+                    let mut t = read(y);
+                    for r in 0..R {
+                        dot[r] = fma(load(&next8[r][c]), x, dot[r]);
+                        t = fma(load(&now8[r][c]), factor[r], t);
+                    }
+                    write(t, y);
+                }
+                for r in 0..R {
+                    z[r] = sum(dot[r]);
+                    for (&v, &x) in next[r][8 * chunks..].iter().zip(x1) {
+                        z[r] = f64::from(v).mul_add(x, z[r]);
+                    }
+                }
+                for (c, y) in y1.iter_mut().enumerate() {
+                    for r in 0..R {
+                        *y = f64::from(now[r][8 * chunks + c]).mul_add(g[r], *y);
                     }
                 }
             }

@@ -2,12 +2,13 @@
 
 use std::f64::consts::PI;
 
+use onsager_scalar::activation::Noise;
 use onsager_scalar::special::normal_density;
 use onsager_scalar::{Activation, Prior};
 
 use super::error::{AverageError, finite, not_negative, positive};
 use super::grid::{Node, graded};
-use super::{law, layer};
+use super::{law, layer, smooth};
 
 /// Message to a variable in state evolution: `b = gain · x + √noise · n`, `n ~ N(0, 1)`, which
 /// the student believes to be of precision `precision`. Matched: all three are equal.
@@ -231,22 +232,22 @@ fn outer(
         return vec![(0.0, 1.0)];
     }
     let mut centres = vec![];
-    layer::turns(
-        student.pieces(),
-        sd,
-        field.variance.sqrt() / sd,
-        &mut centres,
-    );
+    let mut coarse = COARSE;
+    let mut turns = |phi: &dyn Activation, scale: f64, v: f64| match phi.bend() {
+        None => {
+            let width = v.sqrt() / scale.abs();
+            layer::turns(phi.pieces(), scale, width, &mut centres);
+        }
+        Some(bend) => {
+            let length = (v + bend * bend).sqrt() / scale.abs();
+            coarse = coarse.min(smooth::FIELD * length / STEP);
+        }
+    };
+    turns(student, sd, field.variance + noise(student).before);
     if ratio != 0.0 {
-        let scale = sd * ratio;
-        layer::turns(
-            teacher.pieces(),
-            scale,
-            v_t.sqrt() / scale.abs(),
-            &mut centres,
-        );
+        turns(teacher, sd * ratio, v_t + noise(teacher).before);
     }
-    let mut nodes = graded(&centres, COARSE, 0.0, (-REACH, REACH), STEP);
+    let mut nodes = graded(&centres, coarse, 0.0, (-REACH, REACH), STEP);
     for (x, w) in &mut nodes {
         *w *= normal_density(*x);
         *x *= sd;
@@ -265,36 +266,56 @@ fn inner(
     let mut centres = vec![];
     let mut coarse = f64::INFINITY;
     let (mut from, mut to) = (f64::INFINITY, f64::NEG_INFINITY);
+    // Noise around a function widens its field, and adds to the noise of the message: `spread` is
+    // the deviation of β at a known value of the function.
+    let Noise { before, after } = noise(teacher);
+    let v = v + before;
+    let spread = (1.0 + root * root * after).sqrt();
+    let root = root / spread;
     let (low, high) = (omega - REACH * v.sqrt(), omega + REACH * v.sqrt());
     let a = root * root;
-    for p in teacher.pieces() {
+    let smooth = teacher.bend().is_some();
+    if smooth {
+        // No feature of the message is narrower than its noise.
+        from =
+            spread * (root * teacher.apply(low)).min(root * teacher.apply(high)) - REACH * spread;
+        to = spread * (root * teacher.apply(low)).max(root * teacher.apply(high)) + REACH * spread;
+        coarse = COARSE * spread;
+    }
+    for p in teacher.pieces().iter().filter(|_| !smooth) {
         if p.lower >= high || p.upper <= low {
             continue;
         }
         for h in [p.lower.max(low), p.upper.min(high)] {
-            from = from.min(root * p.at(h) - REACH);
-            to = to.max(root * p.at(h) + REACH);
+            from = from.min(spread * (root * p.at(h) - REACH));
+            to = to.max(spread * (root * p.at(h) + REACH));
         }
-        coarse = coarse.min(COARSE * layer::deviation(p, a, v));
+        coarse = coarse.min(COARSE * spread * layer::deviation(p, a, v));
     }
-    layer::places(
-        teacher.pieces(),
-        a,
-        (root, root.abs()),
-        v,
-        1.0,
-        &mut centres,
-    );
+    if !smooth {
+        let odds = (root, root.abs());
+        layer::places(teacher.pieces(), a, odds, v, spread, &mut centres);
+    }
     // The student reads the message in units of √precision; where it believes in none, in units
     // of the inverse of its own width.
+    let Noise { before, after } = noise(student);
+    let (v_s, weaker) = (v_s + before, 1.0 + precision * after);
+    let precision = precision / weaker;
     let unit = precision.max(1.0 / student.second_moment(v_s)).sqrt();
-    layer::places(
-        student.pieces(),
-        precision,
-        (precision / unit, unit),
-        v_s,
-        unit / sd,
-        &mut centres,
-    );
+    let length = weaker * unit / sd;
+    if student.bend().is_some() {
+        coarse = coarse.min(COARSE * length);
+    } else {
+        let odds = (precision / unit, unit);
+        layer::places(student.pieces(), precision, odds, v_s, length, &mut centres);
+    }
     graded(&centres, coarse, from, (from, to), STEP)
+}
+
+fn noise(phi: &dyn Activation) -> Noise {
+    let none = Noise {
+        before: 0.0,
+        after: 0.0,
+    };
+    phi.noise().map_or(none, |(_, noise)| noise)
 }

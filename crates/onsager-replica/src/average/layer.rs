@@ -2,12 +2,13 @@
 
 use std::f64::consts::PI;
 
-use onsager_scalar::activation::{Activation, Parity, Piece};
+use onsager_scalar::activation::{Activation, Noise, Parity, Piece};
 use onsager_scalar::special::normal_density;
 use onsager_scalar::{Channels, Precisions};
 
 use super::error::{AverageError, finite, not_negative, positive};
 use super::grid::{Centre, Node, graded};
+use super::smooth;
 
 /// What a layer answers on average, at one precision from above and one overlap from below.
 ///
@@ -48,7 +49,10 @@ pub struct LayerAverage {
 /// - **Identities**: `∂Ψ/∂a = overlap/2`; `∂Ψ/∂q = score/2` at fixed `q + V`.
 /// - **Accuracy**: relative error of every average below 1e-9 for `aV` in `[1e-6, 1e8]` and
 ///   `q/(q + V)` in `[0, 1 - 1e-6]`, mean squared errors down to 1e-12 ρ included; below
-///   that 1e-20 ρ absolute. Largest found against a rule 2.7 times as fine: 6e-10 (sign), 2e-10 (relu).
+///   that 1e-20 ρ absolute. Largest found against a rule 2.7 times as fine: 7e-10 (sign), 2e-10 (relu), and for
+///   other functions of up to three pieces 1e-9, `aV` in `[1e-3, 1e4]` and `q/(q + V)` in
+///   `[1e-3, 0.999]`. Where several pieces take the same values, and for
+///   smooth functions, 1e-8.
 ///   The rounding of `β` adds about `1e-16 √(aρ)`. The potential loses `1e-16 aρ`.
 /// - **Pieces**: nodes and cuts follow [`Activation::pieces`]; a function that is not affine on
 ///   them must stay much closer than `1/√a` to them, or mass is missed, which `error` reports.
@@ -65,7 +69,36 @@ pub struct LayerAverage {
 /// # Ok::<(), onsager_replica::average::AverageError>(())
 /// ```
 pub fn layer(phi: &dyn Activation, a: f64, q: f64, v: f64) -> Result<LayerAverage, AverageError> {
-    with_rule(phi, a, q, v, RULE)
+    match phi.noise() {
+        Some((inner, noise)) => between_noises(inner, noise, a, q, v),
+        None => with_rule(phi, a, q, v, RULE),
+    }
+}
+
+/// `x = f + √after n`, `f = φ(h')`, `h' = h + √before n'`: the averages of `φ` behind the message
+/// that its own output receives, `a/c` with `c = 1 + a after`, and `x̂ = (f̂ + b after)/c`.
+fn between_noises(
+    phi: &dyn Activation,
+    Noise { before, after }: Noise,
+    a: f64,
+    q: f64,
+    v: f64,
+) -> Result<LayerAverage, AverageError> {
+    not_negative("precision", a)?;
+    positive("field variance", v)?;
+    let (wide, c) = (v + before, 1.0 + a * after);
+    let x = layer(phi, a / c, q, wide)?;
+    let rho = phi.second_moment(q + wide);
+    let (t, share) = (a * after, v / wide);
+    Ok(LayerAverage {
+        // E f̂ b = E f b = aρ and E b² = a²(ρ + after) + a.
+        overlap: (x.overlap + t * (2.0 * rho + t * (rho + after) + after)) / (c * c),
+        mmse: (after + x.mmse / c) / c,
+        score: x.score,
+        field_mmse: share * (before + share * x.field_mmse),
+        potential: x.potential + 0.5 * (t * (a * (rho + after) + 1.0) / c - t.ln_1p()),
+        error: x.error,
+    })
 }
 
 /// Two numbers that decide the accuracy of a rule.
@@ -94,6 +127,11 @@ fn with_rule(
     not_negative("overlap", q)?;
     positive("field variance", v)?;
     let mut inner = Inner::new(phi, a, v, rule);
+    if let Some(bend) = phi.bend() {
+        let reach = rule.reach * (q + v).sqrt();
+        let finer = RULE.step / rule.step;
+        inner.bent = smooth::nodes(phi, bend, (a, v), (reach, rule.reach), finer);
+    }
     for (eta, weight) in fields(phi, q, v, rule) {
         inner.add(eta, q.sqrt() * eta, weight);
     }
@@ -139,11 +177,19 @@ fn fields(phi: &dyn Activation, q: f64, v: f64, rule: Rule) -> Vec<Node> {
     }
     let width = (v / q).sqrt();
     let mut centres = vec![];
-    turns(phi.pieces(), q.sqrt(), width, &mut centres);
+    let mut coarse = COARSE;
+    match phi.bend() {
+        None => turns(phi.pieces(), q.sqrt(), width, &mut centres),
+        // No place is better than another.
+        Some(bend) => {
+            let length = ((v + bend * bend) / q).sqrt();
+            coarse = coarse.min(smooth::FIELD * length / RULE.step);
+        }
+    }
     // With a parity, (ω, β) and (-ω, ±β) weigh the same: twice the half line.
     let folded = phi.parity() != Parity::None;
     let from = if folded { 0.0 } else { -rule.reach };
-    let mut nodes = graded(&centres, COARSE, 0.0, (from, rule.reach), rule.step);
+    let mut nodes = graded(&centres, coarse, 0.0, (from, rule.reach), rule.step);
     for (eta, weight) in &mut nodes {
         *weight *= normal_density(*eta);
         if folded && *eta > 0.0 {
@@ -155,23 +201,45 @@ fn fields(phi: &dyn Activation, q: f64, v: f64, rule: Rule) -> Vec<Node> {
 
 /// Where the odds of the pieces turn as the field `ω = scale · η` moves, over `width` in η.
 pub(super) fn turns(pieces: &[Piece], scale: f64, width: f64, centres: &mut Vec<Centre>) {
-    for (below, above) in breaks(pieces) {
-        let at = below.upper / scale;
-        centres.push(Centre {
-            at,
-            radius: TAIL * width,
-            density: (BREAK / width - 1.0 / COARSE).max(0.0),
-        });
-        if below.slope * above.slope < 0.0 {
-            // A fold: x fixes |h - break| = t, and the odds exp(2 t ω/V) of its sides turn faster
-            // in ω the larger t is, all near ω = break.
+    let odds = breaks(pieces).map(|(below, _)| Centre {
+        at: below.upper / scale,
+        radius: TAIL * width,
+        density: (BREAK / width - 1.0 / COARSE).max(0.0),
+    });
+    centres.extend(merged(odds.collect()));
+    for (i, p) in pieces.iter().enumerate() {
+        for r in &pieces[i + 1..] {
+            // Standard deviations of h between the two.
+            let gap = (r.lower - p.upper) / (scale.abs() * width);
+            if !share_values(p, r) || gap > 2.0 * TAIL {
+                continue;
+            }
+            // One value on two pieces, at distance d: their odds, exp(d ω/V), turn half-way between,
+            // faster the larger d is; two flat ones have one distance and one middle.
+            let flat = p.slope == 0.0 && r.slope == 0.0;
+            let (radius, density) = if flat {
+                (0.5 * TAIL * TAIL / gap, 0.5 * gap)
+            } else {
+                (1.5 + 0.5 * gap, 2f64.max(0.5 * gap))
+            };
             centres.push(Centre {
-                at,
-                radius: 1.5 * width,
-                density: 2.0 / width,
+                at: 0.5 * (p.upper + r.lower) / scale,
+                radius: radius * width,
+                density: density / width,
             });
         }
     }
+}
+
+/// Whether two pieces take the same values, and not only where they meet.
+fn share_values(p: &Piece, r: &Piece) -> bool {
+    let image = |p: &Piece| {
+        let (x, y) = (p.at(p.lower), p.at(p.upper));
+        (x.min(y), x.max(y))
+    };
+    let (p, r) = (image(p), image(r));
+    let (from, to) = (p.0.max(r.0), p.1.min(r.1));
+    from < to || (from == to && (p == r || (r.0 < from && to < r.1) || (p.0 < from && to < p.1)))
 }
 
 /// Neighbouring pieces.
@@ -195,6 +263,8 @@ struct Inner<'a> {
     fields: Vec<f64>,
     omegas: Vec<f64>,
     channels: Channels,
+    /// Nodes for all fields, of a function that bends everywhere.
+    bent: Vec<Node>,
     /// Averages of `[1, v², c, g², Var h, ln Z]`.
     sum: [f64; 6],
 }
@@ -213,6 +283,7 @@ impl<'a> Inner<'a> {
             fields: vec![],
             omegas: vec![],
             channels: Channels::default(),
+            bent: vec![],
             sum: [0.0; 6],
         }
     }
@@ -222,6 +293,8 @@ impl<'a> Inner<'a> {
         if self.a == 0.0 {
             // Nothing is observed: Z = 1, and the integral over the noise is 1.
             self.nodes.push((0.0, weight * (2.0 * PI).sqrt()));
+        } else if !self.bent.is_empty() {
+            self.bent(eta, omega, weight);
         } else {
             match self.competitors(eta, omega) {
                 (first, last) if first == last => self.alone(first, omega, weight),
@@ -229,6 +302,18 @@ impl<'a> Inner<'a> {
             }
         }
         self.sum_up(omega);
+    }
+
+    /// A function that bends everywhere: the nodes where it can show.
+    fn bent(&mut self, eta: f64, omega: f64, weight: f64) {
+        let budget = self.budget(eta).sqrt();
+        let reach = budget * self.v.sqrt();
+        let end = |h: f64| self.root * self.phi.apply(h);
+        let (from, to) = (end(omega - reach) - budget, end(omega + reach) + budget);
+        let nodes = self.bent.iter();
+        let nodes = nodes.filter(|(beta, _)| from < *beta && *beta < to);
+        self.nodes
+            .extend(nodes.map(|(beta, w)| (*beta, weight * w)));
     }
 
     /// Several pieces: nodes that depend on which they are, where they carry mass.
@@ -247,11 +332,15 @@ impl<'a> Inner<'a> {
             .extend(nodes.map(|(beta, w)| (*beta, weight * w)));
     }
 
+    /// η, h and the noise share one budget of squared standard deviations; the floor keeps the last
+    /// step of the rule in η, which may end just outside the ball.
+    fn budget(&self, eta: f64) -> f64 {
+        (self.rule.reach.powi(2) - eta * eta).max(1.0)
+    }
+
     /// First and last piece that `h` may lie in, and the intervals where each puts `β`.
     fn competitors(&mut self, eta: f64, omega: f64) -> (usize, usize) {
-        // η, h and the noise share one budget of squared standard deviations; the floor keeps
-        // the last step of the rule in η, which may end just outside the ball.
-        let budget = (self.rule.reach.powi(2) - eta * eta).max(1.0);
+        let budget = self.budget(eta);
         let sd = self.v.sqrt();
         let (low, high) = (omega - budget.sqrt() * sd, omega + budget.sqrt() * sd);
         let (mut first, mut last) = (usize::MAX, 0);
@@ -363,34 +452,39 @@ pub(super) fn places(
     unit: f64,
     centres: &mut Vec<Centre>,
 ) {
-    let mut add = |at: f64, radius: f64, density: f64| {
-        centres.push(Centre {
-            at: unit * at,
-            radius: unit * radius,
-            density: density / unit,
-        });
+    let centre = |at: f64, radius: f64, density: f64| Centre {
+        at: unit * at,
+        radius: unit * radius,
+        density: density / unit,
     };
-    for p in pieces.iter().filter(|p| p.slope == 0.0) {
-        add(root * p.offset, TAIL, 1.0 / COARSE);
-    }
+    let flat = pieces.iter().filter(|p| p.slope == 0.0);
+    let values = flat.map(|p| centre(root * p.offset, TAIL, 1.0 / COARSE));
+    centres.extend(merged(values.collect()));
+    let mut ends = vec![];
     for (below, above) in breaks(pieces) {
         // A steep piece beats a flat one, in proportion to exp(β²/2)/√(1 + a s² V), around this
         // β, where the logarithm of the odds has this slope.
         let steep = deviation(below, a, v).max(deviation(above, a, v));
         let turn = 0.4 * (2.0 * steep.ln()).sqrt();
         let (l, r) = (below.at(below.upper), above.at(above.lower));
-        if l == r {
+        if below.meets(above) {
             // A flat neighbour has brought its own nodes.
             let flat = below.slope * above.slope == 0.0;
-            add(root * l, TAIL, turn.max(if flat { 0.4 } else { 0.8 }));
+            ends.push(centre(
+                root * l,
+                TAIL,
+                turn.max(if flat { 0.4 } else { 0.8 }),
+            ));
         } else {
             for (p, value) in [(below, l), (above, r)] {
                 if p.slope != 0.0 {
-                    add(root * value, TAIL, turn.max(0.8));
+                    ends.push(centre(root * value, TAIL, turn.max(0.8)));
                 }
             }
         }
     }
+    centres.extend(merged(ends));
+    let mut jumps = vec![];
     for (i, p) in pieces.iter().enumerate() {
         for (k, r) in pieces.iter().enumerate().skip(i + 1) {
             let flat = p.slope == 0.0 && r.slope == 0.0;
@@ -399,16 +493,42 @@ pub(super) fn places(
             if jump > 0.0 && (k == i + 1 || flat) {
                 // The odds of two values, in proportion to exp(jump β), turn over 1/jump, and
                 // start from up to exp(TAIL²/2).
-                add(root * 0.5 * (l + r), 0.5 * TAIL * TAIL / jump, 0.5 * jump);
+                let radius = 0.5 * TAIL * TAIL / jump;
+                jumps.push(centre(root * 0.5 * (l + r), radius, 0.5 * jump));
             }
         }
     }
+    centres.extend(merged(jumps));
+}
+
+/// Overlapping plateaus as one, where that costs fewer nodes: what one needs serves the other too.
+fn merged(mut centres: Vec<Centre>) -> Vec<Centre> {
+    centres.sort_by(|p, q| (p.at - p.radius).total_cmp(&(q.at - q.radius)));
+    let mut kept: Vec<Centre> = vec![];
+    for c in centres {
+        let hull = kept.last().map(|last| {
+            let from = last.at - last.radius;
+            let to = (last.at + last.radius).max(c.at + c.radius);
+            Centre {
+                at: 0.5 * (from + to),
+                radius: 0.5 * (to - from),
+                density: last.density.max(c.density),
+            }
+        });
+        // Nodes of the plateau, and of the wings.
+        let cost = |c: &Centre| 2.0 * c.radius * c.density + 2.0;
+        match (kept.last_mut(), hull) {
+            (Some(last), Some(hull)) if cost(&hull) <= cost(last) + cost(&c) => *last = hull,
+            _ => kept.push(c),
+        }
+    }
+    kept
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onsager_scalar::activation::PiecewiseLinear;
+    use onsager_scalar::activation::{Erf, PiecewiseLinear, Sigmoid, Smooth, Tanh};
 
     /// The table in the documentation of [`layer`].
     #[test]
@@ -417,17 +537,90 @@ mod tests {
             step: 0.15,
             reach: 10.5,
         };
-        for (name, phi) in [
-            ("sign", PiecewiseLinear::sign()),
-            ("relu", PiecewiseLinear::relu()),
-        ] {
+        let inf = f64::INFINITY;
+        let piece = |(lower, upper), offset, slope| Piece {
+            lower,
+            upper,
+            offset,
+            slope,
+        };
+        let soft = [
+            piece((-inf, -1.0), 1.0, 1.0),
+            piece((-1.0, 1.0), 0.0, 0.0),
+            piece((1.0, inf), -1.0, 1.0),
+        ];
+        let jump = [piece((-inf, 0.5), 0.2, 0.4), piece((0.5, inf), 1.0, 1.5)];
+        let wide = [0.0, 1e-6, 1e-3, 0.3, 0.6, 0.9, 0.99, 0.999, 0.999_999];
+        let steps = [1e-6, 1e-3, 0.1, 1.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e6, 1e8];
+        let (few, fewer) = ([1e-3, 0.3, 0.9, 0.999], [1e-3, 1.0, 10.0, 100.0, 1e4]);
+        // These take longer.
+        let (rare, rarer) = ([0.3, 0.999], [1e-3, 10.0, 1e4]);
+        let new = |pieces: &[Piece]| PiecewiseLinear::new(pieces.iter().copied()).unwrap();
+        type Case<'a> = (&'a str, Box<dyn Activation>, &'a [f64], &'a [f64], f64);
+        let cases: [Case<'_>; 12] = [
+            (
+                "sign",
+                Box::new(PiecewiseLinear::sign()),
+                &wide,
+                &steps,
+                1e-9,
+            ),
+            (
+                "relu",
+                Box::new(PiecewiseLinear::relu()),
+                &wide,
+                &steps,
+                1e-9,
+            ),
+            ("abs", Box::new(PiecewiseLinear::abs()), &few, &fewer, 1e-9),
+            (
+                "leaky relu",
+                Box::new(PiecewiseLinear::leaky_relu(0.1).unwrap()),
+                &few,
+                &fewer,
+                1e-9,
+            ),
+            (
+                "hard tanh",
+                Box::new(PiecewiseLinear::hard_tanh()),
+                &few,
+                &fewer,
+                1e-9,
+            ),
+            (
+                "door 0.2",
+                Box::new(PiecewiseLinear::door(0.2).unwrap()),
+                &few,
+                &fewer,
+                1e-9,
+            ),
+            (
+                "door 3",
+                Box::new(PiecewiseLinear::door(3.0).unwrap()),
+                &few,
+                &fewer,
+                1e-9,
+            ),
+            ("soft threshold", Box::new(new(&soft)), &few, &fewer, 1e-9),
+            ("jump", Box::new(new(&jump)), &few, &fewer, 1e-9),
+            ("tanh", Box::new(Smooth::new(Tanh)), &rare, &rarer, 1e-8),
+            (
+                "sigmoid",
+                Box::new(Smooth::new(Sigmoid)),
+                &rare,
+                &rarer,
+                1e-8,
+            ),
+            ("erf", Box::new(Smooth::new(Erf)), &rare, &rarer, 1e-8),
+        ];
+        for (name, phi, overlaps, ratios, bound) in cases {
             let mut worst = [0.0f64; 5];
-            for q in [0.0, 1e-6, 1e-3, 0.3, 0.6, 0.9, 0.99, 0.999, 0.999_999] {
-                for av in [1e-6, 1e-3, 0.1, 1.0, 10.0, 30.0, 100.0, 1e3, 1e4, 1e6, 1e8] {
+            for q in overlaps {
+                for av in ratios {
                     let v = 1.0 - q;
                     let a = av / v;
-                    let x = with_rule(&phi, a, q, v, RULE).unwrap();
-                    let y = with_rule(&phi, a, q, v, finer).unwrap();
+                    let x = with_rule(&*phi, a, *q, v, RULE).unwrap();
+                    let y = with_rule(&*phi, a, *q, v, finer).unwrap();
                     let rho = y.overlap + y.mmse;
                     let relative = |x: f64, y: f64| (x - y).abs() / y;
                     let errors = [
@@ -445,7 +638,7 @@ mod tests {
                         *w = w.max(e);
                     }
                     let error = errors.iter().fold(0.0f64, |m, e| m.max(*e));
-                    assert!(error < 1e-9, "{name} q = {q}, aV = {av}: {errors:?}");
+                    assert!(error < bound, "{name} q = {q}, aV = {av}: {errors:?}");
                 }
             }
             println!("{name}: {worst:?}");

@@ -109,7 +109,7 @@ fn interval(from: &str, to: &str) -> Option<(f64, f64)> {
 }
 
 /// `KEY=VALUE`.
-fn split(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
     text.split_once('=')
         .filter(|(key, _)| !key.trim().is_empty())
 }

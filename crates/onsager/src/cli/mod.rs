@@ -1,12 +1,14 @@
 //! The command line: one file per command, the conventions they share here.
 
 mod failure;
+mod infer;
 mod input;
 mod interrupt;
 mod models;
 mod output;
 mod predict;
 mod simulate;
+mod spectrum;
 mod thresholds;
 mod trajectory;
 
@@ -35,8 +37,12 @@ enum Command {
     Predict(predict::Arguments),
     /// Locates the phase transitions along one parameter.
     Thresholds(thresholds::Arguments),
+    /// Edges, outlier and overlap of spectral methods, and their density.
+    Spectrum(spectrum::Arguments),
     /// Draws instances and runs an algorithm on them.
     Simulate(simulate::Arguments),
+    /// Recovers a signal from given data.
+    Infer(infer::Arguments),
     /// Lists the models that ship with the program, or prints one.
     Models(models::Arguments),
     #[command(external_subcommand)]
@@ -44,14 +50,7 @@ enum Command {
 }
 
 /// Commands of the grammar that are still to come.
-const LATER: [&str; 6] = [
-    "spectrum",
-    "phase-diagram",
-    "infer",
-    "draw",
-    "completions",
-    "man",
-];
+const LATER: [&str; 4] = ["phase-diagram", "draw", "completions", "man"];
 
 /// Parses the arguments, runs the command, reports a failure in one line.
 pub(crate) fn run() -> ExitCode {
@@ -73,7 +72,8 @@ fn dispatch() -> Result<(), Failure> {
                     output::print(&error.to_string())
                 }
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure::Input(
-                    "a command is missing, allowed: predict, thresholds, simulate, models".into(),
+                    "a command is missing, allowed: predict, thresholds, spectrum, simulate, infer, models"
+                        .into(),
                 )),
                 _ => Err(Failure::Input(one_line(&error.to_string()))),
             };
@@ -83,7 +83,9 @@ fn dispatch() -> Result<(), Failure> {
     match arguments.command {
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Thresholds(arguments) => thresholds::run(&arguments),
+        Command::Spectrum(arguments) => spectrum::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Infer(arguments) => infer::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
         Command::Other(words) => {
             let word = words.first().map_or("", String::as_str);
@@ -91,7 +93,7 @@ fn dispatch() -> Result<(), Failure> {
                 format!("command \"{word}\" is not supported yet")
             } else {
                 format!(
-                    "unknown command \"{word}\", allowed: predict, thresholds, simulate, models"
+                    "unknown command \"{word}\", allowed: predict, thresholds, spectrum, simulate, infer, models"
                 )
             }))
         }

@@ -35,7 +35,8 @@ pub(crate) struct Arguments {
     /// Where message passing starts.
     #[arg(long, value_enum, default_value_t = Start::Uninformed)]
     start: Start,
-    /// Trials at a time, each with its own matrices in memory.
+    /// Trials at a time, each with its own matrices in memory; of a single trial, threads inside
+    /// its products.
     #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
     threads: usize,
     /// Fixed weight of the old messages, in [0, 1); adaptive if absent.
@@ -320,6 +321,11 @@ fn observed(
         storage: match arguments.storage {
             Precision::F64 => Storage::F64,
             Precision::F32 => Storage::F32,
+        },
+        threads: if arguments.trials == 1 {
+            arguments.threads
+        } else {
+            1
         },
         ..Teacher::fixed()
     };

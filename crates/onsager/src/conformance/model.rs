@@ -132,6 +132,9 @@ fn steps(report: &mut Report, tree: &Tree) {
             .err()
             .map_or("trajectory".into(), ToString::to_string)
     };
+    if let Err(ReplicaError::NotAChain(_) | ReplicaError::NotSupported(_)) = run {
+        return report.holds("refused as not supported yet", at, true);
+    }
     report.holds("state evolution answers", at, run.is_ok());
     let steps = run.as_ref().map_or(&[][..], |run| &run.steps);
     for step in steps {
@@ -160,6 +163,9 @@ fn prediction(report: &mut Report, tree: &Tree, theory: Theory) {
         Ok(_) => "prediction".to_string(),
         Err(error) => error.to_string(),
     };
+    if let Err(ReplicaError::NotAChain(_) | ReplicaError::NotSupported(_)) = traced {
+        return report.holds("refused as not supported yet", at, true);
+    }
     if traced.is_err() && all_but_constant(tree) {
         return report.holds("refused: a variable is all but constant", at, true);
     }

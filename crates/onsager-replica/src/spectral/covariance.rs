@@ -1,0 +1,210 @@
+//! The covariance of a layered signal, given its weights.
+
+use onsager_ensembles::{Composed, Empirical, Level, Spectrum};
+use onsager_model::{Tree, Variable};
+use serde::Serialize;
+
+use crate::ReplicaError;
+use crate::chain::StateEvolution;
+
+/// What a statement rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// A published proof.
+    Theorem,
+    /// An exact calculation in the limit of large sizes, without a published proof.
+    Derived,
+    /// Equivalence with a Gaussian signal of the same covariance, checked by simulation.
+    Conjecture,
+}
+
+/// The law of the covariance `K = E[(x - μ)(x - μ)ᵀ | W]` of a signal, as sizes grow.
+///
+/// For centred layers `K_0 = ρ_0` and `K_l = ρ_l - κ_l² ρ_{l-1} + κ_l² W K_{l-1} Wᵀ/k_{l-1}`:
+/// free products with Marchenko-Pastur laws and shifts, solved by [`Composed`]. One layer with
+/// `μ = E φ ≠ 0` has the same law with `ρ - μ²` instead of `ρ`; the mean direction comes on top.
+///
+/// | prior | law of `K` | overlap of LAMP |
+/// | --- | --- | --- |
+/// | independent | theorem | theorem (the principal component), with a mean derived |
+/// | linear layers | theorem (Marchenko-Pastur) | derived |
+/// | one nonlinear layer | theorem (El Karoui 2010, inner-product kernels) | derived |
+/// | deeper, nonlinear | conjecture (Gaussian equivalence of every layer) | conjecture |
+/// | given eigenvalues | as given | derived |
+///
+/// ```
+/// use std::sync::Arc;
+/// use onsager_ensembles::Spectrum;
+/// use onsager_model::Chain;
+/// use onsager_replica::spectral::{Covariance, Status};
+/// use onsager_scalar::{activation::PiecewiseLinear, prior::Gaussian};
+///
+/// let linear = || Arc::new(PiecewiseLinear::linear());
+/// let tree = Chain::new(Arc::new(Gaussian::standard()))
+///     .layer(2.0, linear())
+///     .layer(0.5, linear())
+///     .spiked_wigner(1.0)?;
+/// let covariance = Covariance::of(&tree)?;
+/// assert_eq!(covariance.law().moment(2), 2.5); // 1 + a₂ (1 + a₁)
+/// assert_eq!(covariance.status(), Status::Theorem);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Covariance {
+    law: Composed,
+    /// `μ²`.
+    square_mean: f64,
+    second_moment: f64,
+    status: Status,
+    overlap: Status,
+    /// Of every declared variable, latent first, the place of its law among the steps.
+    places: Vec<Option<usize>>,
+}
+
+impl Covariance {
+    /// Of the signal of a chain.
+    ///
+    /// # Errors
+    /// A tree that is no chain; hidden variables with a mean; a mean behind two layers or more.
+    pub fn of(tree: &Tree) -> Result<Self, ReplicaError> {
+        let chain = StateEvolution::new(tree)?;
+        let Some((prior, layers)) = chain.variables.split_first() else {
+            return Err(ReplicaError::NotAChain("it has no variable".into()));
+        };
+        let declared = layers.chunks_exact(2);
+        let depth = declared.len();
+        let square_mean = |v: &Variable| v.mean * v.mean;
+        let signal = &chain.variables[chain.signal()];
+        // Given the weights, a latent with a mean gives every component its own.
+        let hidden = &chain.variables[..chain.signal()];
+        if hidden.iter().any(|v| v.mean != 0.0) {
+            return Err(ReplicaError::NotSupported(
+                "the covariance of a signal whose hidden variables are not centred: its \
+                 eigenvalues must be measured"
+                    .into(),
+            ));
+        }
+        if signal.mean != 0.0 && depth > 1 {
+            return Err(ReplicaError::NotSupported(
+                "the covariance of two layers or more of which the last is not centred: its \
+                 eigenvalues must be measured"
+                    .into(),
+            ));
+        }
+        let unknown = || ReplicaError::NotSupported("a covariance of this factor".into());
+        let variance = |v: &Variable| v.second_moment - square_mean(v);
+        let mut inner = prior.second_moment;
+        let mut law = Composed::point(variance(prior))?;
+        let mut places = vec![Some(0)];
+        let mut linear = true;
+        for (layer, factors) in declared.zip(chain.factors[1..].chunks_exact(2)) {
+            let ([weights, activation], [_, outer]) = (factors, layer) else {
+                return Err(unknown());
+            };
+            let (Some(aspect), Some(phi)) = (weights.aspect(), activation.componentwise()) else {
+                return Err(unknown());
+            };
+            let gain = phi.gain * phi.gain;
+            // Zero for linear layers, where rounding must not leave a rest.
+            let rest = variance(outer) - gain * inner;
+            let rest = if rest > 1e-14 * outer.second_moment {
+                rest
+            } else {
+                0.0
+            };
+            linear &= rest == 0.0;
+            if gain > 0.0 {
+                law = law.wishart(aspect)?.affine(rest, gain)?;
+            } else {
+                // Without a linear part nothing below is seen.
+                law = Composed::point(rest)?;
+                places.fill(None);
+            }
+            places.push(Some(law.laws() - 1));
+            inner = outer.second_moment;
+        }
+        let (status, overlap) = match depth {
+            0 if signal.mean == 0.0 => (Status::Theorem, Status::Theorem),
+            0 => (Status::Theorem, Status::Derived),
+            _ if linear => (Status::Theorem, Status::Derived),
+            1 => (Status::Theorem, Status::Derived),
+            _ => (Status::Conjecture, Status::Conjecture),
+        };
+        Ok(Self {
+            law,
+            square_mean: square_mean(signal),
+            second_moment: signal.second_moment,
+            status,
+            overlap,
+            places,
+        })
+    }
+
+    /// Of a centred signal, from measured eigenvalues of its covariance.
+    ///
+    /// # Errors
+    /// No eigenvalues, negative ones, or only zeros.
+    ///
+    /// ```
+    /// use onsager_replica::spectral::{Covariance, SpikedMatrix, lamp_spectrum};
+    /// let covariance = Covariance::measured(vec![1.0; 8])?;
+    /// let found = lamp_spectrum(&covariance, SpikedMatrix::Wigner { noise: 0.25 })?;
+    /// assert!((found.overlap - 0.75).abs() < 1e-12);
+    /// # Ok::<(), onsager_replica::ReplicaError>(())
+    /// ```
+    pub fn measured(eigenvalues: Vec<f64>) -> Result<Self, ReplicaError> {
+        let law = Empirical::new(eigenvalues)?;
+        let lowest = law.support().lower();
+        if lowest < 0.0 {
+            return Err(ReplicaError::Range {
+                quantity: "eigenvalue of a covariance",
+                allowed: "0 to infinity",
+                value: lowest,
+            });
+        }
+        Ok(Self {
+            square_mean: 0.0,
+            second_moment: law.moment(1),
+            law: Composed::given(&law)?,
+            status: Status::Derived,
+            overlap: Status::Derived,
+            places: vec![Some(0)],
+        })
+    }
+
+    /// The law of `K`, without the mean direction.
+    #[must_use]
+    pub fn law(&self) -> &Composed {
+        &self.law
+    }
+
+    /// What the law of `K` rests on.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// What the overlap of linearised message passing rests on.
+    #[must_use]
+    pub fn overlap_status(&self) -> Status {
+        self.overlap
+    }
+
+    /// `ρ`, the mean square of a component.
+    #[must_use]
+    pub fn second_moment(&self) -> f64 {
+        self.second_moment
+    }
+
+    /// `μ²`, the square of the mean of a component.
+    #[must_use]
+    pub fn square_mean(&self) -> f64 {
+        self.square_mean
+    }
+
+    /// The averages of declared variable `i`, latent first, among those of all steps.
+    pub(crate) fn level<'a>(&self, levels: &'a [Level], i: usize) -> Option<&'a Level> {
+        levels.get((*self.places.get(i)?)?)
+    }
+}

@@ -1,0 +1,266 @@
+//! `onsager spectrum`: eigenvalues of spectral methods in the limit of large sizes.
+
+use clap::{Args, ValueEnum};
+use onsager::model::{Document, Model, ModelError, ObservationKind, Tree};
+use onsager::replica::spectral::{
+    Covariance, Spectrum, SpikedMatrix, Status, lamp_spectrum, pca_spectrum,
+};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::input::{ModelArguments, Sweep, wrong};
+use super::{interrupt, output};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The matrix whose leading eigenvector is taken.
+    #[arg(long, value_enum)]
+    operator: Operator,
+    /// Adds the density at this many points of every interval of the bulk.
+    #[arg(
+        long,
+        value_name = "POINTS",
+        conflicts_with = "sweep",
+        allow_hyphen_values = true
+    )]
+    density: Option<String>,
+    /// Repeats along a range of one key: FROM:TO:POINTS, both ends included; `:log` spaces the
+    /// points evenly in the logarithm.
+    #[arg(long, value_name = "KEY=RANGE")]
+    sweep: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Operator {
+    /// Principal component: `Y/√p`, or `YᵀY/p`.
+    Pca,
+    /// Linearised message passing, with the covariance of the prior.
+    Lamp,
+}
+
+#[derive(Serialize)]
+struct Single<'a> {
+    model: &'a Model,
+    #[serde(flatten)]
+    spectrum: &'a Spectrum,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    density: Option<&'a [(f64, f64)]>,
+}
+
+#[derive(Serialize)]
+struct Swept<'a> {
+    model: &'a Model,
+    parameter: &'a str,
+    points: &'a [Point],
+}
+
+#[derive(Serialize)]
+struct Point {
+    value: f64,
+    #[serde(flatten)]
+    spectrum: Spectrum,
+}
+
+/// Most points of a density: beyond, a number was mistyped.
+const MOST_POINTS: usize = 100_000;
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let document = arguments.model.document()?;
+    match &arguments.sweep {
+        None => single(arguments, &document),
+        Some(text) => sweep(arguments, &document, &Sweep::parse("--sweep", text)?),
+    }
+}
+
+fn single(arguments: &Arguments, document: &Document) -> Result<(), Failure> {
+    let points = (arguments.density.as_ref())
+        .map(|text| {
+            (text.parse().ok())
+                .filter(|n| (2..=MOST_POINTS).contains(n))
+                .ok_or_else(|| wrong("--density", text, "a number of points from 2 to 100000"))
+        })
+        .transpose()?;
+    let spectrum = spectrum(document.model(), arguments.operator)?;
+    let density = points.map(|points| spectrum.density(points));
+    if arguments.model.json {
+        return output::json(&Single {
+            model: document.model(),
+            spectrum: &spectrum,
+            density: density.as_deref(),
+        });
+    }
+    let mut text = format!(
+        "{}\n{}",
+        arguments.model.title(document),
+        describe(&spectrum)
+    );
+    for (x, density) in density.iter().flatten() {
+        text.push_str(&format!(
+            "\n{} {}",
+            output::number(*x),
+            output::number(*density)
+        ));
+    }
+    output::print(&text)
+}
+
+fn sweep(arguments: &Arguments, document: &Document, sweep: &Sweep) -> Result<(), Failure> {
+    let key = document.quantity(&sweep.key)?.key.clone();
+    let at = |value: f64| -> Result<Spectrum, Failure> {
+        let mut document = document.clone();
+        document.set_all("--sweep", &[(&key, &format!("{value:e}"))])?;
+        spectrum(document.model(), arguments.operator)
+    };
+    let values = sweep.values();
+    let bar = output::progress(values.len(), "spectrum");
+    let mut points = Vec::with_capacity(values.len());
+    for value in &values {
+        if interrupt::stopped() {
+            break;
+        }
+        points.push(Point {
+            value: *value,
+            spectrum: at(*value)?,
+        });
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if arguments.model.json {
+        output::json(&Swept {
+            model: document.model(),
+            parameter: &sweep.key,
+            points: &points,
+        })?;
+    } else {
+        let row = |point: &Point| {
+            let intervals = &point.spectrum.support().intervals;
+            let edges = [
+                intervals.first().map(|i| i.0),
+                intervals.last().map(|i| i.1),
+            ];
+            vec![
+                output::number(point.value),
+                output::optional(edges[0]),
+                output::optional(edges[1]),
+                intervals.len().to_string(),
+                output::optional(point.spectrum.outlier),
+                output::number(point.spectrum.overlap),
+            ]
+        };
+        let rows: Vec<_> = points.iter().map(row).collect();
+        let header = [
+            sweep.key.as_str(),
+            "lowest edge",
+            "highest edge",
+            "intervals",
+            "outlier",
+            "overlap (cos²)",
+        ];
+        output::print(&format!(
+            "{}\n{}",
+            arguments.model.title(document),
+            output::table(&header, &rows)
+        ))?;
+    }
+    if points.len() < values.len() {
+        return Err(Failure::Interrupted(format!(
+            "stopped by the user after {} of {} points",
+            points.len(),
+            values.len()
+        )));
+    }
+    Ok(())
+}
+
+/// What theory says of the declared matrix.
+fn spectrum(model: &Model, operator: Operator) -> Result<Spectrum, Failure> {
+    let (matrix, tree) = spiked(model)?;
+    Ok(match operator {
+        Operator::Pca => pca_spectrum(tree.signal().second_moment, matrix)?,
+        Operator::Lamp => lamp_spectrum(&Covariance::of(&tree)?, matrix)?,
+    })
+}
+
+/// The spiked matrix, and the tree of its signal.
+fn spiked(model: &Model) -> Result<(SpikedMatrix, Tree), Failure> {
+    let refused = |what: &str| ModelError::NotSupported { what: what.into() };
+    let [observation] = model.observations.as_slice() else {
+        return Err(refused("more than one observation").into());
+    };
+    let matrix = match &observation.kind {
+        ObservationKind::SpikedWigner { noise } => SpikedMatrix::Wigner { noise: *noise },
+        ObservationKind::SpikedWishart {
+            noise,
+            aspect,
+            left,
+        } => {
+            let law = left.prior.build()?;
+            if !left.layers.is_empty() {
+                return Err(refused("the spectrum of a left factor with layers").into());
+            }
+            if law.mean() != 0.0 {
+                return Err(refused("the spectrum of a left factor that is not centred").into());
+            }
+            SpikedMatrix::Wishart {
+                noise: *noise,
+                aspect: *aspect,
+                left: law.second_moment(),
+            }
+        }
+        other => {
+            return Err(Failure::Input(format!(
+                "a spectrum needs an observation that is a spiked matrix, got \"{}\"",
+                other.name()
+            )));
+        }
+    };
+    // The signal of the chain does not depend on how it is seen.
+    let mut signal = model.clone();
+    signal.observations[0].kind = ObservationKind::SpikedWigner { noise: 1.0 };
+    Ok((matrix, signal.tree()?))
+}
+
+fn describe(spectrum: &Spectrum) -> String {
+    let support = spectrum.support();
+    let interval =
+        |(a, b): &(f64, f64)| format!("[{}, {}]", output::number(*a), output::number(*b));
+    let intervals: Vec<_> = support.intervals.iter().map(interval).collect();
+    let atom = |a: &onsager::ensembles::Atom| {
+        format!(
+            "{} at {}",
+            output::number(a.mass),
+            output::number(a.location)
+        )
+    };
+    let atoms: Vec<_> = support.atoms.iter().map(atom).collect();
+    let word = |status: Status| match status {
+        Status::Theorem => "theorem",
+        Status::Derived => "derived",
+        Status::Conjecture => "conjecture",
+    };
+    let list = |items: &[String]| {
+        if items.is_empty() {
+            "-".to_string()
+        } else {
+            items.join(", ")
+        }
+    };
+    let mut rows = vec![
+        ("bulk", list(&intervals), word(spectrum.bulk_status)),
+        ("atoms", list(&atoms), word(spectrum.bulk_status)),
+    ];
+    let status = word(spectrum.overlap_status);
+    rows.push(("outlier", output::optional(spectrum.outlier), status));
+    rows.push(("overlap (cos²)", output::number(spectrum.overlap), status));
+    if let Some(left) = spectrum.overlap_left {
+        rows.push(("overlap of the left factor", output::number(left), status));
+    }
+    rows.push(("threshold", output::optional(spectrum.threshold), status));
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|(name, value, status)| vec![name.into(), value, status.into()])
+        .collect();
+    output::table(&["", "", "rests on"], &rows)
+}

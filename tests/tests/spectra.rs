@@ -1,0 +1,228 @@
+//! Spectral methods on matrices that are built here, entry by entry, against their theory: spiked
+//! Wishart, and Wigner where the prior is deep or has a mean.
+
+use std::f64::consts::FRAC_2_PI;
+use std::sync::Arc;
+
+use nalgebra::{DMatrix, DVector};
+use onsager_ensembles::Seed;
+use onsager_model::Chain;
+use onsager_replica::spectral::{Covariance, SpikedMatrix, lamp_spectrum, pca_spectrum};
+use onsager_scalar::Prior;
+use onsager_scalar::activation::PiecewiseLinear;
+use onsager_scalar::prior::Gaussian;
+use rand::Rng;
+
+fn matrix(rows: usize, columns: usize, stream: &mut dyn Rng) -> DMatrix<f64> {
+    DMatrix::from_fn(rows, columns, |_, _| Gaussian::standard().sample(stream))
+}
+
+/// A vector made to have the squared norm `size · second_moment`.
+fn normed(x: DVector<f64>, second_moment: f64) -> DVector<f64> {
+    let size = x.len() as f64;
+    let scale = (size * second_moment).sqrt() / x.norm();
+    x * scale
+}
+
+/// A signal of layers (aspect, name) and its covariance, from their definition.
+fn signal(p: usize, layers: &[(f64, &str)], stream: &mut dyn Rng) -> (DVector<f64>, DMatrix<f64>) {
+    let aspects: f64 = layers.iter().map(|layer| layer.0).product();
+    let mut size = (p as f64 / aspects).round() as usize;
+    let latent = matrix(size, 1, stream).column(0).into_owned();
+    let (mut x, mut k) = (normed(latent, 1.0), DMatrix::identity(size, size));
+    for (aspect, name) in layers {
+        let rows = (aspect * size as f64).round() as usize;
+        let w = matrix(rows, size, stream);
+        let field = &w * &x / (size as f64).sqrt();
+        // Second moment, mean square of the linear part, mean, for fields of variance 1.
+        let (rho, gain, mean) = match *name {
+            "sign" => (1.0, FRAC_2_PI, 0.0),
+            "relu" => (0.5, 0.25, 0.5 * FRAC_2_PI.sqrt()),
+            _ => (1.0, 1.0, 0.0),
+        };
+        x = field.map(|h| match *name {
+            "sign" => h.signum(),
+            "relu" => h.max(0.0),
+            _ => h,
+        });
+        x = normed(x, rho);
+        let linear = &w * k * w.transpose() * (gain / size as f64);
+        let rest = rho - gain - mean * mean;
+        k = linear
+            + DMatrix::identity(rows, rows) * rest
+            + DMatrix::repeat(rows, rows, mean * mean);
+        size = rows;
+    }
+    (x, k)
+}
+
+fn cosine(a: &DVector<f64>, b: &DVector<f64>) -> f64 {
+    a.dot(b).powi(2) / (a.norm_squared() * b.norm_squared())
+}
+
+/// The first two eigenvalues of `K M` and the first eigenvector, `M` symmetric.
+fn leading(k: &DMatrix<f64>, m: &DMatrix<f64>) -> ([f64; 2], DVector<f64>) {
+    let eigen = k.clone().symmetric_eigen();
+    let mut s = eigen.eigenvectors;
+    for (mut column, t) in s.column_iter_mut().zip(&eigen.eigenvalues) {
+        column *= t.max(0.0).sqrt();
+    }
+    let found = (s.transpose() * m * &s).symmetric_eigen();
+    let mut order: Vec<usize> = (0..found.eigenvalues.len()).collect();
+    order.sort_by(|a, b| found.eigenvalues[*b].total_cmp(&found.eigenvalues[*a]));
+    let values = [found.eigenvalues[order[0]], found.eigenvalues[order[1]]];
+    (values, s * found.eigenvectors.column(order[0]))
+}
+
+fn covariance(layers: &[(f64, &str)]) -> Covariance {
+    let chain = layers.iter().fold(
+        Chain::new(Arc::new(Gaussian::standard())),
+        |chain, layer| {
+            let phi = match layer.1 {
+                "sign" => PiecewiseLinear::sign(),
+                "relu" => PiecewiseLinear::relu(),
+                _ => PiecewiseLinear::linear(),
+            };
+            chain.layer(layer.0, Arc::new(phi))
+        },
+    );
+    Covariance::of(&chain.spiked_wigner(1.0).unwrap()).unwrap()
+}
+
+/// Mean and standard error over trials of: first and second eigenvalue, overlap, overlap on the
+/// left.
+fn means(name: &str, trial: impl Fn(&mut dyn Rng) -> [f64; 4]) -> [(f64, f64); 4] {
+    let n = TRIALS as f64;
+    let runs: Vec<[f64; 4]> = (0..TRIALS)
+        .map(|t| trial(&mut Seed(11).stream(name, 0, t, "matrices")))
+        .collect();
+    std::array::from_fn(|i| {
+        let mean = runs.iter().map(|run| run[i]).sum::<f64>() / n;
+        let square: f64 = runs.iter().map(|run| (run[i] - mean).powi(2)).sum();
+        (mean, (square / (n * (n - 1.0))).sqrt())
+    })
+}
+
+fn near(found: f64, expected: f64, tolerance: f64, what: &str) {
+    assert!(
+        (found - expected).abs() <= tolerance,
+        "{what}: {found} instead of {expected} up to {tolerance}"
+    );
+}
+
+/// Within five standard errors and a bias of order `1/p`, here `10/p` relative to 1 or to the value.
+/// The noise along the signal moves the outlier by order `1/√(pΔ)` from instance to instance.
+fn agrees((mean, error): (f64, f64), expected: f64, what: &str) {
+    let bias = 10.0 / P as f64 * expected.abs().max(1.0);
+    near(mean, expected, 5.0 * error + bias, what);
+    assert!(
+        error < 0.12 * expected.abs().max(1.0),
+        "{what}: standard error {error}"
+    );
+}
+
+const P: usize = 200;
+const TRIALS: u64 = 16;
+
+#[test]
+fn wishart_matrices_have_the_predicted_eigenvectors() {
+    for (layers, beta, noise, left) in [
+        (vec![(2.0, "linear")], 0.75, 0.4, 1.0),
+        (vec![(2.0, "sign")], 1.5, 0.6, 2.0),
+        (vec![(2.0, "sign"), (1.25, "sign")], 0.75, 0.3, 1.0),
+    ] {
+        let matrix_of = SpikedMatrix::Wishart {
+            noise,
+            aspect: beta,
+            left,
+        };
+        let name = format!("{layers:?}");
+        let n = (beta * P as f64) as usize;
+        let run = |stream: &mut dyn Rng, lamp: bool| {
+            let (x, k) = signal(P, &layers, stream);
+            let u = normed(matrix(n, 1, stream).column(0).into_owned(), left);
+            let p = P as f64;
+            let y = &u * x.transpose() / p.sqrt() + matrix(n, P, stream) * noise.sqrt();
+            let gram = y.transpose() * &y / p;
+            let (values, v) = if lamp {
+                // With a left factor of unit second moment: Y/√ρ_u and Δ/ρ_u.
+                let d = noise / left;
+                let centred = gram / (left * (d + 1.0)) - DMatrix::identity(P, P) * beta;
+                leading(&k, &(centred / d))
+            } else {
+                leading(&DMatrix::identity(P, P), &gram)
+            };
+            [values[0], values[1], cosine(&v, &x), cosine(&(y * &v), &u)]
+        };
+        let covariance = covariance(&layers);
+        let predictions = [
+            pca_spectrum(1.0, matrix_of).unwrap(),
+            lamp_spectrum(&covariance, matrix_of).unwrap(),
+        ];
+        for (lamp, predicted) in [false, true].into_iter().zip(predictions) {
+            let what = format!("{name}, lamp: {lamp}");
+            let found = means(&what, |stream| run(stream, lamp));
+            let outlier = predicted.outlier.unwrap();
+            agrees(found[0], outlier, &format!("{what}: outlier"));
+            let edge = predicted.support().upper();
+            // The second eigenvalue stays below the edge by p^(-2/3) of the width of the bulk.
+            let width = edge - predicted.support().lower();
+            near(found[1].0, edge, 0.05 * width, &format!("{what}: edge"));
+            agrees(found[2], predicted.overlap, &format!("{what}: overlap"));
+            let left = predicted.overlap_left.unwrap();
+            agrees(found[3], left, &format!("{what}: overlap on the left"));
+        }
+    }
+}
+
+/// Above their threshold nothing is found, by either method; between the two, by one.
+#[test]
+fn the_covariance_moves_the_transition_of_wishart_matrices() {
+    let (layers, beta) = ([(4.0, "linear")], 1.0);
+    let covariance = covariance(&layers);
+    let matrix_of = |noise| SpikedMatrix::Wishart {
+        noise,
+        aspect: beta,
+        left: 1.0,
+    };
+    let pca = pca_spectrum(1.0, matrix_of(1.0)).unwrap();
+    near(pca.threshold.unwrap(), 1.0, 1e-15, "PCA");
+    near(
+        covariance.threshold(matrix_of(1.0)).unwrap(),
+        5f64.sqrt(),
+        1e-12,
+        "LAMP",
+    );
+    assert_eq!(pca_spectrum(1.0, matrix_of(1.2)).unwrap().outlier, None);
+    assert!(covariance.overlap(matrix_of(1.2)).unwrap() > 0.2);
+    assert_eq!(covariance.overlap(matrix_of(2.24)).unwrap(), 0.0);
+}
+
+/// One relu layer: the uncentred covariance, an outlier at 1 at every noise.
+#[test]
+fn a_layer_with_a_mean_has_an_outlier_at_one() {
+    let layers = [(2.0, "relu")];
+    let covariance = covariance(&layers);
+    for noise in [0.1, 0.5] {
+        let predicted = lamp_spectrum(&covariance, SpikedMatrix::Wigner { noise }).unwrap();
+        let found = means(&format!("relu {noise}"), |stream| {
+            let (x, k) = signal(P, &layers, stream);
+            let p = P as f64;
+            let g = matrix(P, P, stream) * (noise / 2.0).sqrt();
+            let y = &x * x.transpose() / p.sqrt() + &g + g.transpose();
+            let m = (y / p.sqrt() - DMatrix::identity(P, P) * 0.5) / noise;
+            let (values, v) = leading(&k, &m);
+            [values[0], values[1], cosine(&v, &x), 0.0]
+        });
+        agrees(found[0], 1.0, &format!("outlier at {noise}"));
+        agrees(found[2], predicted.overlap, &format!("overlap at {noise}"));
+        let support = predicted.support();
+        let width = support.upper() - support.lower();
+        near(
+            found[1].0,
+            support.upper(),
+            0.06 * width,
+            &format!("edge at {noise}"),
+        );
+    }
+}
