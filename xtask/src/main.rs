@@ -1,9 +1,10 @@
 #![forbid(unsafe_code)]
-//! Project tasks: `cargo xtask reproduce | bench | data | tidy`. Dispatch only; one
-//! module for each command.
+//! Project tasks: `cargo xtask reproduce | bench | data | deep | tidy`. Dispatch only; one module for each
+//! command.
 
 mod bench;
 mod data;
+mod deep;
 mod reproduce;
 mod tidy;
 
@@ -27,6 +28,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Rebuilds the packaged data from the files of Fashion-MNIST
     Data(data::Arguments),
+    /// Sends random declarations through both readings and says what was covered
+    Deep(deep::Arguments),
     /// Checks layers, documents, links, the gallery and dependencies
     Tidy,
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Command::Reproduce(arguments) => reproduce::run(arguments, &root()),
         Command::Bench(arguments) => bench::run(&arguments, &root()),
         Command::Data(arguments) => data::run(&arguments, &root()),
+        Command::Deep(arguments) => deep::run(&arguments),
         Command::Tidy => tidy::run(&root()),
     }
 }

@@ -10,11 +10,14 @@
 //! - [`Tree`], [`Chain`]: the factor tree that both readings walk.
 //! - [`Instance`]: one realisation, drawn or given.
 //! - [`presets`]: models to start from.
+//! - `conformance` (feature): random declarations.
 //!
 //! How the tree is read, by theory or by algorithm, is deliberately absent.
 
 mod activation;
 mod builder;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod custom;
 mod document;
 mod error;

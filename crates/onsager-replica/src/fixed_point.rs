@@ -149,6 +149,12 @@ impl StateEvolution {
             });
         }
         let found = self.found_on(curve, noise)?;
+        // Where zero overlap is unstable another fixed point exists; at the threshold itself, up to
+        // the accuracy of the averages, it may be zero.
+        let alone = found.iter().all(|(place, _)| *place == Place::Trivial);
+        if alone && self.growth_at_zero(noise).is_some_and(|g| g > 1.0 + 1e-6) {
+            return Err(ReplicaError::NoFixedPoint(noise));
+        }
         let (Some((_, algorithmic)), Some((_, optimal))) = (least(&found), optimal(&found)) else {
             return Err(ReplicaError::NoFixedPoint(noise));
         };
@@ -296,18 +302,23 @@ impl StateEvolution {
         }
     }
 
+    /// By what an infinitesimal overlap grows in one iteration, where zero overlap is a fixed
+    /// point.
+    fn growth_at_zero(&self, noise: f64) -> Option<f64> {
+        let susceptibility = self.susceptibility_at_zero(self.signal())?;
+        let growth = susceptibility * self.observation.snr_slope(0.0, noise);
+        self.observation.is_even().then_some(growth)
+    }
+
     /// Zero overlap everywhere, for data that are even in a signal of which nothing is known.
     fn trivial(&self, noise: f64) -> Option<FixedPoint> {
-        let susceptibility = self.susceptibility_at_zero(self.signal())?;
-        if !self.observation.is_even() {
-            return None;
-        }
+        let growth = self.growth_at_zero(noise)?;
         let unknown = |v: &Variable| {
             let mmse = v.second_moment;
             Some((Belief { overlap: 0.0, mmse }, 0.0))
         };
         let states: Vec<_> = self.variables.iter().map(unknown).collect();
-        let stable = susceptibility * self.observation.snr_slope(0.0, noise) < 1.0;
+        let stable = growth < 1.0;
         // Without a message every average is of ln 1.
         let potential = self.observation.potential(0.0, noise);
         Some(self.fixed_point(&states, potential, noise, stable))

@@ -15,3 +15,6 @@ pub use onsager_operators as operators;
 pub use onsager_replica as replica;
 #[doc(inline)]
 pub use onsager_scalar as scalar;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;

@@ -590,18 +590,206 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
         ),
     ];
     for (arguments, message) in cases {
-        let output = onsager(arguments);
-        let errors = String::from_utf8(output.stderr).expect("text");
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
-        assert!(errors.starts_with("error: "), "{arguments:?}: {errors}");
-        assert!(errors.contains(message), "{arguments:?}: {errors}");
-        assert_eq!(
-            errors.trim_end().lines().count(),
-            1,
-            "{arguments:?}: {errors}"
-        );
-        assert!(output.stdout.is_empty(), "{arguments:?}");
+        refused(arguments, 2, message);
     }
+}
+
+/// What a file may get wrong, one of each family: the place, the value and what is allowed.
+#[test]
+fn wrong_model_files_are_refused_by_family() {
+    let data = "[observation]\nkind = \"denoising\"\nnoise = 1\n";
+    let signal = "[signal]\nprior = \"gaussian\"\n";
+    let prior = |prior: &str| format!("[signal]\nprior = {prior}\n{data}");
+    let layer = |keys: &str| format!("{signal}[[signal.layers]]\n{keys}\n{data}");
+    let square = "weights = { ensemble = \"gaussian\", aspect = 1 }";
+    let more = |text: &str| format!("{signal}{data}{text}");
+    let cases: &[(&str, String, &str)] = &[
+        (
+            "nothing at all",
+            String::new(),
+            ":1: missing key \"signal\"",
+        ),
+        ("a syntax", "signal = [".into(), "syntax.toml:1: "),
+        ("a key twice", more(data), ":6: duplicate key"),
+        (
+            "an unknown key",
+            format!("{signal}colour = 3\n{data}"),
+            ":3: unknown key \"signal.colour\", allowed: name, latent, prior, layers",
+        ),
+        (
+            "an unknown kind",
+            prior("\"cauchy\""),
+            ":2: unknown prior \"cauchy\", allowed: gaussian, rademacher",
+        ),
+        (
+            "a missing number",
+            format!("{signal}[observation]\nkind = \"denoising\"\n"),
+            ":3: missing key \"observation.noise\"",
+        ),
+        (
+            "a missing kind",
+            format!("{signal}[observation]\nnoise = 1\n"),
+            "missing key \"observation.kind\"",
+        ),
+        (
+            "no observation",
+            signal.into(),
+            "missing key \"observation\"",
+        ),
+        (
+            "a number for a table",
+            prior("3"),
+            "signal.prior must be a name or a table, got the number 3",
+        ),
+        (
+            "a text for a number",
+            prior("{ kind = \"gaussian\", mean = \"low\" }"),
+            "signal.prior.mean must be a number, got the text \"low\"",
+        ),
+        (
+            "a probability",
+            prior("{ kind = \"gauss-bernoulli\", sparsity = 1.5 }"),
+            ":2: signal.prior.sparsity must be in (0, 1], got 1.5",
+        ),
+        (
+            "an interval",
+            prior("{ kind = \"uniform\", low = 1, high = 1 }"),
+            "signal.prior.high must be greater than low = 1, got 1",
+        ),
+        (
+            "an empty list",
+            prior("{ kind = \"mixture\", components = [] }"),
+            "signal.prior.components must be a list of one table or more",
+        ),
+        (
+            "an element of a list",
+            prior("{ kind = \"mixture\", components = [{ weight = -1 }] }"),
+            "signal.prior.components.0.weight must be finite and positive, got -1",
+        ),
+        (
+            "an aspect",
+            layer("weights = { ensemble = \"gaussian\", aspect = 0 }"),
+            "signal.layers.0.weights.aspect must be finite and positive, got 0",
+        ),
+        (
+            "an overflow",
+            format!("{signal}[observation]\nkind = \"denoising\"\nnoise = 1e400\n"),
+            ":5: observation.noise must be finite and positive, got inf",
+        ),
+        (
+            "a negative variance",
+            layer(&format!("{square}\nnoise = -1")),
+            "signal.layers.0.noise must be finite and not negative, got -1",
+        ),
+        (
+            "a name twice",
+            format!(
+                "[signal]\nlatent = \"x\"\nprior = \"gaussian\"\n[[signal.layers]]\n{square}\n{data}"
+            ),
+            "variable names must differ, \"x\" is given twice",
+        ),
+        (
+            "two forms of one table",
+            more("[[observations]]\nkind = \"denoising\"\nnoise = 1\n"),
+            "[observation] and [[observations]] exclude each other",
+        ),
+        (
+            "an unknown variable",
+            format!("{signal}{data}on = \"h7\"\n"),
+            "unknown variable \"h7\", allowed: x",
+        ),
+        (
+            "a field of numbers",
+            format!("field = \"quaternion\"\n{signal}{data}"),
+            "unknown field \"quaternion\", allowed: real, complex",
+        ),
+        (
+            "complex numbers",
+            format!("field = \"complex\"\n{signal}{data}"),
+            "field \"complex\" is not supported yet",
+        ),
+        (
+            "a penalty",
+            prior("\"l1\""),
+            "prior \"l1\" is not supported yet",
+        ),
+        (
+            "an ensemble",
+            layer("weights = { ensemble = \"haar\", aspect = 1 }"),
+            "ensemble \"haar\" is not supported yet",
+        ),
+        (
+            "a given matrix",
+            layer("weights = { file = \"w.npy\" }"),
+            "weights file \"w.npy\" is not supported yet",
+        ),
+        (
+            "a student",
+            more("[student.observation]\nnoise = 2\n"),
+            "a student is not supported yet",
+        ),
+        (
+            "a tree",
+            "[[factors]]\nkind = \"sum\"\nfrom = [\"a\"]\nto = [\"x\"]\n".into(),
+            "a tree of factors is not supported yet",
+        ),
+        (
+            "another estimator",
+            more("[inference]\nestimator = \"map\"\n"),
+            "estimator \"map\" is not supported yet",
+        ),
+    ];
+    for (family, text, message) in cases {
+        let path = file(
+            &format!("{}.toml", family.split(' ').next_back().unwrap()),
+            text,
+        );
+        refused(&["predict", &path], 2, message);
+    }
+    let path = file("latin.toml", "");
+    std::fs::write(&path, [0xe9, b'=']).expect("the file is written");
+    refused(&["predict", &path], 2, "valid UTF-8");
+}
+
+/// The run, not the input, is at fault: exit code 1, and the reason in one line.
+#[test]
+fn runs_that_fail_end_with_exit_code_1() {
+    // A noise below the smallest normal number: the theory finds no fixed point, and says so.
+    let tiny = [
+        "predict",
+        "spiked-sign",
+        "--set",
+        "observation.noise=1e-320",
+    ];
+    refused(&tiny, 1, "no fixed point found at noise");
+    #[cfg(target_os = "linux")]
+    {
+        // A result that cannot be delivered is not a success.
+        let full = std::fs::File::create("/dev/full").expect("the device of Linux");
+        let output = Command::new(env!("CARGO_BIN_EXE_onsager"))
+            .args(["predict", "spiked-gaussian"])
+            .stdout(full)
+            .output()
+            .expect("the command starts");
+        let errors = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.starts_with("error: standard output: "), "{errors}");
+    }
+}
+
+/// Runs the command, which must fail with this code and one line that holds the message.
+fn refused(arguments: &[&str], code: i32, message: &str) {
+    let output = onsager(arguments);
+    let errors = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    assert!(errors.starts_with("error: "), "{arguments:?}: {errors}");
+    assert!(errors.contains(message), "{arguments:?}: {errors}");
+    assert_eq!(
+        errors.trim_end().lines().count(),
+        1,
+        "{arguments:?}: {errors}"
+    );
+    assert!(output.stdout.is_empty(), "{arguments:?}");
 }
 
 #[test]

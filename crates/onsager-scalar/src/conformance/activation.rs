@@ -84,7 +84,7 @@ pub fn check_activation_with(phi: &dyn Activation, seed: u64) -> Result<Report, 
         }
     }
     check.columns(&mut report, &mut rng);
-    report.verdict()
+    report.nothing_unseen().verdict()
 }
 
 /// A message `b = a y` from above and a field from below.
@@ -165,7 +165,7 @@ impl Check<'_> {
             "likelihood = lnZ(ay) - ay²/2",
             at,
             [likelihood, whole - half],
-            TOLERANCE * likelihood.abs() + 64.0 * f64::EPSILON * (half.abs() + whole.abs()),
+            TOLERANCE * likelihood.abs() + 64.0 * f64::EPSILON * (1.0 + half.abs() + whole.abs()),
         );
         // The moments of h; V² · curvature cancels where h is known much better than before.
         let sd = v.sqrt();
@@ -298,7 +298,8 @@ impl Check<'_> {
                 report.slope(name, at, [found, size], derivative(f, x, step));
             };
         let x = c.output;
-        let floor = 1e-6 * (x.mean * x.mean + phi.second_moment(v));
+        let typical = phi.second_moment(omega * omega + v);
+        let floor = 1e-6 * (x.mean * x.mean + typical);
         let step = 64.0 / x.variance.max(floor).sqrt();
         let lnz = |a, b, omega, v| phi.channel(a, b, omega, v).log_partition;
         let size = x.mean.abs() + x.variance.sqrt();
@@ -308,7 +309,12 @@ impl Check<'_> {
         slope("∂E x/∂b = Var x", [x.variance; 2], &f, [b, step]);
         let square = x.mean * x.mean + x.variance;
         let f = |a| -2.0 * lnz(a, b, omega, v);
-        slope("-2 ∂lnZ/∂a = E x²", [square; 2], &f, [a, 0.5 * a]);
+        slope(
+            "-2 ∂lnZ/∂a = E x²",
+            [square; 2],
+            &f,
+            [a, (0.5 * a).min(1e5 / typical)],
+        );
         let step = 16.0 * v.sqrt();
         // Both are sums, of terms of order 1/√V and 1/V, and no better than rounding of these.
         let sharpness = c.curvature.abs() + c.score * c.score + 1e-6 / v;
@@ -459,7 +465,10 @@ impl Check<'_> {
     fn panels(&self, omega: f64, sd: f64) -> Result<Panels, QuadratureError> {
         // The data of these points lie within 6 widths of ω; what a function can mistake for them
         // (of the other sign, say) is not much farther out, or weighs exp(-200).
-        let edges = (-40..=40).map(|k| omega + 0.5 * sd * f64::from(k));
+        let inner = (1..=12).map(|k| 0.5 * f64::from(k));
+        let outer = [7.5, 9.5, 12.0, 15.0, 20.0];
+        let widths = inner.chain(outer).flat_map(|t| [-t, t]).chain([0.0]);
+        let edges = widths.map(|t| omega + sd * t);
         let panels = Panels::new(edges)?;
         let inner = self.phi.pieces().iter().map(|p| p.lower);
         Ok((inner.filter(|t| t.is_finite())).fold(panels, Panels::split_at))
@@ -534,8 +543,13 @@ impl Check<'_> {
         let mut places: Vec<f64> = (-20..=20)
             .map(|k| phi.apply(omega + 0.5 * sd * f64::from(k)))
             .collect();
-        let inner = phi.pieces().iter().map(|p| p.lower);
-        places.extend(inner.filter(|t| t.is_finite()).map(|t| phi.apply(t)));
+        // Both sides of every edge: a jump ends the range of the data.
+        let ends = phi
+            .pieces()
+            .iter()
+            .flat_map(|p| [(p, p.lower), (p, p.upper)]);
+        let ends = ends.filter(|(_, t)| t.is_finite());
+        places.extend(ends.flat_map(|(p, t)| [p.at(t), phi.apply(t)]));
         places.sort_by(f64::total_cmp);
         places.dedup();
         let (low, high) = (places[0], places[places.len() - 1]);

@@ -83,7 +83,7 @@ impl Case {
 
 impl Row {
     fn is_broken(&self) -> bool {
-        self.points == 0 || self.worst.excess() > 1.0
+        self.points > 0 && self.worst.excess() > 1.0
     }
 }
 
@@ -152,8 +152,8 @@ impl Report {
         let place = place.unwrap_or_else(|| {
             let worst = Case {
                 at: "no point".to_string(),
-                found: f64::NAN,
-                expected: f64::NAN,
+                found: 0.0,
+                expected: 0.0,
                 allowed: 0.0,
             };
             self.rows.push(Row {
@@ -171,7 +171,7 @@ impl Report {
     pub fn merge(&mut self, other: &Report) {
         for row in &other.rows {
             let own = self.row(row.identity);
-            if own.points == 0 || row.worst.excess() > own.worst.excess() {
+            if row.points > 0 && (own.points == 0 || row.worst.excess() > own.worst.excess()) {
                 own.worst = row.worst.clone();
                 own.worst.at = format!("{}: {}", other.subject, row.worst.at);
             }
@@ -198,10 +198,21 @@ impl Report {
         self.seed
     }
 
+    /// Breaks the identities that were met but could be compared nowhere: an implementor that is
+    /// too inaccurate for every second route does not pass for that.
+    pub(super) fn nothing_unseen(mut self) -> Self {
+        let unseen = self.rows.iter().filter(|row| row.points == 0);
+        for identity in unseen.map(|row| row.identity).collect::<Vec<_>>() {
+            let at = || "every point: values too inaccurate to compare".to_string();
+            self.compare(identity, at, [f64::NAN; 2], 0.0);
+        }
+        self
+    }
+
     /// The report if every identity held.
     ///
     /// # Errors
-    /// An identity that is broken, or that could be compared nowhere.
+    /// An identity that is broken.
     pub fn verdict(self) -> Result<Self, Failure> {
         if self.rows.iter().any(Row::is_broken) {
             Err(Failure(Box::new(self)))
