@@ -16,21 +16,21 @@ pub(super) struct Centre {
 }
 
 impl Centre {
-    /// Slope of [`Centre::t`].
-    fn slope(&self, x: f64) -> f64 {
+    /// `t = asinh(y/r)`, the growing distance, plus `d (√((y+r)² + s²) - √((y-r)² + s²))/2`, the
+    /// plateau with shoulders of width s, written without the difference; and its slope.
+    ///
+    /// Nodes need not be better than 1e-10 of a step: plain roots and a logarithm do, and all
+    /// averages are made of these numbers.
+    fn t_and_slope(&self, x: f64) -> (f64, f64) {
         let (y, r) = (x - self.at, self.radius);
-        let (e, f) = (y + r, y - r);
-        let soft = SHOULDER * r;
-        1.0 / y.hypot(r) + 0.5 * self.density * (e / e.hypot(soft) - f / f.hypot(soft))
-    }
-
-    /// `asinh(y/r)`, the growing distance, plus `d (√((y+r)² + s²) - √((y-r)² + s²))/2`, the
-    /// plateau with shoulders of width s, written without the difference.
-    fn t(&self, x: f64) -> f64 {
-        let (y, r) = (x - self.at, self.radius);
-        let soft = SHOULDER * r;
-        let roots = (y + r).hypot(soft) + (y - r).hypot(soft);
-        (y / r).asinh() + 2.0 * self.density * r * (y / roots)
+        let (e, f, soft) = (y + r, y - r, (SHOULDER * r).powi(2));
+        let (right, left) = ((e * e + soft).sqrt(), (f * f + soft).sqrt());
+        let root = (y * y + r * r).sqrt();
+        let growing = ((y.abs() + root) / r).ln().copysign(y);
+        (
+            growing + 2.0 * self.density * r * (y / (right + left)),
+            1.0 / root + 0.5 * self.density * (e / right - f / left),
+        )
     }
 }
 
@@ -49,38 +49,48 @@ pub(super) fn graded(
     (from, to): (f64, f64),
     step: f64,
 ) -> Vec<Node> {
-    let density = |x: f64| 1.0 / coarse + centres.iter().map(|c| c.slope(x)).sum::<f64>();
-    let t = |x: f64| x / coarse + centres.iter().map(|c| c.t(x)).sum::<f64>();
-    // The next node at a distance `dt` in t, by Newton's method: the density changes little from
-    // node to node, so the first guess is already close.
-    let next = |x: f64, dt: f64| {
-        let goal = t(x) + dt;
-        let mut y = x + dt / density(x);
+    let at = |x: f64| {
+        let sum = |(t, d): (f64, f64), (t1, d1): (f64, f64)| (t + t1, d + d1);
+        let all = centres.iter().map(|c| c.t_and_slope(x));
+        all.fold((x / coarse, 1.0 / coarse), sum)
+    };
+    // The node at `goal` in t from the one at x, by Newton's method: the density changes little
+    // from node to node, so the first guess is already close.
+    let next = |(x, d): (f64, f64), goal: f64, dt: f64| {
+        let (mut y, mut d) = (x + dt / d, d);
         for _ in 0..NEWTON {
-            let d = density(y);
-            let change = goal - t(y);
-            y += change / d;
-            if change.abs() < 1e-8 {
+            let (t, here) = at(y);
+            let change = goal - t;
+            (y, d) = (y + change / here, here);
+            if change.abs() < CLOSE {
                 break;
             }
         }
-        y
+        (y, d)
     };
-    let mut nodes = vec![];
-    let mut x = anchor;
-    while x > from {
-        x = next(x, -step);
-        nodes.push((x, step / density(x)));
-    }
+    let walk = |step: f64, inside: &dyn Fn(f64) -> bool| {
+        let mut nodes = vec![];
+        let (t, d) = at(anchor);
+        let (mut node, mut steps) = ((anchor, d), 0.0);
+        loop {
+            nodes.push((node.0, step.abs() / node.1));
+            if !inside(node.0) {
+                return nodes;
+            }
+            steps += 1.0;
+            node = next(node, t + steps * step, step);
+        }
+    };
+    // Downwards the node beyond the end is kept, upwards it is not; both begin at the anchor.
+    let mut nodes = walk(-step, &|x| x > from);
     nodes.reverse();
-    x = anchor;
-    while x < to {
-        nodes.push((x, step / density(x)));
-        x = next(x, step);
-    }
+    nodes.pop();
+    nodes.extend(walk(step, &|x| x < to));
+    nodes.pop();
     nodes
 }
 
-/// Newton's method doubles its digits: after a change of 1e-8 the error is rounding, and from
-/// the first guess eight steps are more than enough.
+/// Newton's method doubles its digits: from the first guess eight steps are more than enough.
 const NEWTON: usize = 8;
+/// After a smaller change the error is rounding, and the density is exact to as many digits.
+const CLOSE: f64 = 1e-11;

@@ -522,7 +522,9 @@ mod tests {
             ("the status is what happened", |o| {
                 o.stop = Stop::NotConverged
             }),
-            ("the trace ends in the outcome", |o| drop(o.trace.pop())),
+            ("the trace ends in the outcome", |o| {
+                o.trace.pop();
+            }),
             ("the error is known", |o| o.mse = None),
             ("mse of the estimate returned", |o| o.estimate *= 1.001),
             ("the error claimed is one", |o| o.claimed_mse = -1.0),
