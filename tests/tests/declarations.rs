@@ -13,7 +13,7 @@ fn three_hundred_declarations_go_through_both_readings() {
         seed: 1,
         threads: 2,
         depths: [70, 20, 6, 4],
-        curves: 15,
+        curves: 60,
         thorough: 100,
     };
     let found = survey(&plan, &|_| {});

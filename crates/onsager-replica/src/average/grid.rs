@@ -26,10 +26,17 @@ impl Centre {
         let (e, f, soft) = (y + r, y - r, (SHOULDER * r).powi(2));
         let (right, left) = ((e * e + soft).sqrt(), (f * f + soft).sqrt());
         let root = (y * y + r * r).sqrt();
+        // e/right - f/left; on one side of the plateau both are nearly 1, and (e left)² - (f right)²
+        // = 4 y r s² says by how much they differ.
+        let flank = if e * f > 0.0 {
+            4.0 * y * r * soft / (right * left * (e * left + f * right))
+        } else {
+            e / right - f / left
+        };
         let growing = ((y.abs() + root) / r).ln().copysign(y);
         (
             growing + 2.0 * self.density * r * (y / (right + left)),
-            1.0 / root + 0.5 * self.density * (e / right - f / left),
+            1.0 / root + 0.5 * self.density * flank,
         )
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use onsager_scalar::{Moments, Prior, prior::Scale};
-//! use onsager_scalar::conformance::check_law;
+//! use onsager_scalar::{conformance::check_law, special::log_cosh};
 //!
 //! /// `±step`, fair.
 //! #[derive(Debug)]
@@ -20,8 +20,7 @@
 //!
 //! impl Prior for Steps {
 //!     fn log_partition(&self, a: f64, b: f64) -> f64 {
-//!         let t = (b * self.step).abs();
-//!         t + (-2.0 * t).exp().ln_1p() - 2f64.ln() - 0.5 * a * self.step * self.step
+//!         log_cosh(b * self.step) - 0.5 * a * self.step * self.step
 //!     }
 //!     fn moments(&self, _a: f64, b: f64) -> Moments {
 //!         let t = (b * self.step).tanh();
