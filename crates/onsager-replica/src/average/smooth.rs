@@ -1,4 +1,9 @@
 //! Rules for layers whose function bends everywhere.
+//!
+//! At given `ω` both integrals are sums over one grid each, `h = ω + √V z` and `β`, and all posteriors
+//! of `h` share the table `exp(-(β - √a φ(h))²/2)`.
+
+use std::f64::consts::PI;
 
 use onsager_scalar::Activation;
 use onsager_scalar::quadrature::Rule;
@@ -12,13 +17,175 @@ pub(super) const FIELD: f64 = 0.4;
 const ORDER: usize = 12;
 const PANEL: f64 = 2.5;
 
+/// Step in `t`, in which the standard deviation of every posterior of `h` is 1 or more.
+const STEP: f64 = 0.8;
+
+/// Largest `√a |φ|` at which the message is weighed against none: `ln Z` then keeps its digits,
+/// however small it is.
+const GENTLE: f64 = 1.0;
+
+/// The integrals over `β` and `h`, and what they need at the present `ω`.
+pub(super) struct Bent<'a> {
+    phi: &'a dyn Activation,
+    bend: f64,
+    a: f64,
+    v: f64,
+    /// Step in `t`.
+    step: f64,
+    /// `√a |φ|` is at most [`GENTLE`].
+    is_gentle: bool,
+    /// Nodes in `β` for all `ω`.
+    betas: Vec<Node>,
+    /// Places `z`, by increasing value; `√a φ` and its slope in `z` there; weights.
+    fields: [Vec<f64>; 4],
+    /// Weights of the posterior at one `β`.
+    posterior: Vec<f64>,
+}
+
+impl<'a> Bent<'a> {
+    /// For `h` within `±reach` and `margin` standard deviations of noise; `finer` divides every
+    /// step.
+    pub(super) fn new(
+        phi: &'a dyn Activation,
+        bend: f64,
+        (a, v): (f64, f64),
+        (reach, margin): (f64, f64),
+        finer: f64,
+    ) -> Self {
+        let largest = phi.apply(reach).abs().max(phi.apply(-reach).abs());
+        Self {
+            phi,
+            bend,
+            a,
+            v,
+            step: STEP / finer,
+            is_gentle: a.sqrt() * largest < GENTLE,
+            betas: nodes(phi, bend, (a, v), (reach, margin), finer),
+            fields: Default::default(),
+            posterior: vec![],
+        }
+    }
+
+    /// Adds the averages of `[1, v², c, g², Var h, ln Z]` at one `ω`, with all Gaussians within
+    /// `reach` standard deviations.
+    pub(super) fn add(&mut self, omega: f64, weight: f64, reach: f64, sum: &mut [f64; 6]) {
+        self.spread(omega, reach);
+        let [z, images, slopes, weights] = &self.fields;
+        let (root, sd) = (self.a.sqrt(), self.v.sqrt());
+        let (mut first, mut last) = (0, 0);
+        for &(beta, step) in &self.betas {
+            while first < z.len() && images[first] < beta - reach {
+                first += 1;
+            }
+            while last < z.len() && images[last] < beta + reach {
+                last += 1;
+            }
+            if first >= last {
+                continue;
+            }
+            let range = first..last;
+            let (z, images) = (&z[range.clone()], &images[range.clone()]);
+            let (slopes, weights) = (&slopes[range.clone()], &weights[range]);
+            let gentle = self.is_gentle;
+            self.posterior.clear();
+            self.posterior
+                .extend(images.iter().zip(weights).map(|(x, w)| {
+                    let energy = if gentle {
+                        x * (0.5 * x - beta)
+                    } else {
+                        0.5 * (beta - x) * (beta - x)
+                    };
+                    w * (-energy).exp()
+                }));
+            let p = &self.posterior;
+            let [mut mass, mut image, mut field, mut force] = [0.0; 4];
+            for i in 0..p.len() {
+                mass += p[i];
+                image += p[i] * images[i];
+                field += p[i] * z[i];
+                force += p[i] * (beta - images[i]) * slopes[i];
+            }
+            let [image, field, force] = [image, field, force].map(|sum| sum / mass);
+            let [mut var_image, mut var_field] = [0.0; 2];
+            for i in 0..p.len() {
+                var_image += p[i] * (images[i] - image).powi(2);
+                var_field += p[i] * (z[i] - field).powi(2);
+            }
+            let [var_image, var_field] = [var_image, var_field].map(|sum| sum / mass);
+            // The slope of the exponent where the prior holds h, the distance to the prior where
+            // the message does: neither cancels there.
+            let score = if var_field > 0.5 { force } else { field };
+            let (free, noise) = if gentle {
+                (mass.ln(), (-0.5 * beta * beta).exp())
+            } else {
+                (mass.ln() + 0.5 * beta * beta, 1.0)
+            };
+            let weight = weight * step * mass * noise / (2.0 * PI).sqrt();
+            let values = [
+                1.0,
+                (image / root).powi(2),
+                var_image / self.a,
+                (score / sd).powi(2),
+                self.v * var_field,
+                free,
+            ];
+            for (sum, value) in sum.iter_mut().zip(values) {
+                *sum += weight * value;
+            }
+        }
+    }
+
+    /// Places the field at `ω`: equal steps in `t = (1 + √V/bend) z + √a φ`, which no posterior is
+    /// narrower than, and which is analytic in a strip of the width of the function's own.
+    fn spread(&mut self, omega: f64, reach: f64) {
+        let [places, images, slopes, weights] = &mut self.fields;
+        let all = [&mut *places, &mut *images, &mut *slopes, &mut *weights];
+        all.into_iter().for_each(Vec::clear);
+        let (root, sd) = (self.a.sqrt(), self.v.sqrt());
+        let even = 1.0 + sd / self.bend;
+        let at = |z: f64| {
+            let [x, slope] = self.phi.jet(omega + sd * z);
+            let (image, slope) = (root * x, root * sd * slope);
+            (even * z + image, image, slope)
+        };
+        let mut z = -reach;
+        let (mut goal, mut image, mut slope) = at(z);
+        loop {
+            places.push(z);
+            images.push(image);
+            slopes.push(slope);
+            let density = even + slope;
+            weights.push(self.step / density * (-0.5 * z * z).exp() / (2.0 * PI).sqrt());
+            if z > reach {
+                return;
+            }
+            goal += self.step;
+            z += self.step / density;
+            for _ in 0..NEWTON {
+                let (t, x, s) = at(z);
+                (image, slope) = (x, s);
+                let miss = goal - t;
+                if miss.abs() < CLOSE + 4.0 * f64::EPSILON * goal.abs() {
+                    break;
+                }
+                z += miss / (even + slope);
+            }
+        }
+    }
+}
+
+/// Newton's method doubles its digits: from the first guess eight steps are more than enough.
+const NEWTON: usize = 8;
+/// Error of a place in `t`, beside its rounding.
+const CLOSE: f64 = 1e-13;
+
 /// Nodes in `β` for all `h` in `±reach`, and `margin` beyond its values.
 ///
 /// Where `h ~ N(ω, V)` stays on a stretch on which `φ` hardly bends, the deviation of `β` is
 /// `√(1 + a φ'² V)`, and no feature of the posterior is narrower than that; stretches longer than
 /// half of `bend` count as one. Panels have ends here because the local width is not the slope of any change
 /// of variable in closed form; `finer` divides their widths.
-pub(super) fn nodes(
+fn nodes(
     phi: &dyn Activation,
     bend: f64,
     (a, v): (f64, f64),
