@@ -7,6 +7,7 @@ use std::f64::consts::PI;
 
 use onsager_scalar::Activation;
 use onsager_scalar::quadrature::Rule;
+use onsager_scalar::special::normal_density;
 
 use super::grid::Node;
 
@@ -69,14 +70,41 @@ impl<'a> Bent<'a> {
     /// Adds the averages of `[1, v², c, g², Var h, ln Z]` at one `ω`, with all Gaussians within
     /// `reach` standard deviations.
     pub(super) fn add(&mut self, omega: f64, weight: f64, reach: f64, sum: &mut [f64; 6]) {
-        self.spread(omega, reach);
-        let [z, images, slopes, weights] = &self.fields;
         let (root, sd) = (self.a.sqrt(), self.v.sqrt());
+        let map = Map {
+            phi: self.phi,
+            omega,
+            root,
+            sd,
+            even: 1.0 + sd / self.bend,
+            step: self.step,
+        };
+        self.fields.iter_mut().for_each(Vec::clear);
         let (mut first, mut last) = (0, 0);
-        for &(beta, step) in &self.betas {
-            while first < z.len() && images[first] < beta - reach {
+        let mut place = map.at(-reach);
+        let (low, high) = (place.image - reach, map.at(reach).image + reach);
+        let seen = |beta: f64| low < beta && beta < high;
+        for &(beta, step) in self.betas.iter().filter(|(beta, _)| seen(*beta)) {
+            let images = &self.fields[1];
+            while first < images.len() && images[first] < beta - reach {
                 first += 1;
             }
+            // Far behind its message the grid begins anew, so that it costs no more than what the
+            // messages see.
+            if place.z <= reach && beta - reach - place.image > JUMP * self.step {
+                place = map.towards(beta - reach, place, reach);
+                first = images.len();
+                last = first;
+            }
+            while place.z <= reach && place.image < beta + reach {
+                let weight = self.step / (map.even + place.slope) * normal_density(place.z);
+                let node = [place.z, place.image, place.slope, weight];
+                for (field, x) in self.fields.iter_mut().zip(node) {
+                    field.push(x);
+                }
+                place = map.next(place);
+            }
+            let [z, images, slopes, weights] = &self.fields;
             while last < z.len() && images[last] < beta + reach {
                 last += 1;
             }
@@ -134,45 +162,69 @@ impl<'a> Bent<'a> {
             }
         }
     }
+}
 
-    /// Places the field at `ω`: equal steps in `t = (1 + √V/bend) z + √a φ`, which no posterior is
-    /// narrower than, and which is analytic in a strip of the width of the function's own.
-    fn spread(&mut self, omega: f64, reach: f64) {
-        let [places, images, slopes, weights] = &mut self.fields;
-        let all = [&mut *places, &mut *images, &mut *slopes, &mut *weights];
-        all.into_iter().for_each(Vec::clear);
-        let (root, sd) = (self.a.sqrt(), self.v.sqrt());
-        let even = 1.0 + sd / self.bend;
-        let at = |z: f64| {
-            let [x, slope] = self.phi.jet(omega + sd * z);
-            let (image, slope) = (root * x, root * sd * slope);
-            (even * z + image, image, slope)
-        };
-        let mut z = -reach;
-        let (mut goal, mut image, mut slope) = at(z);
-        loop {
-            places.push(z);
-            images.push(image);
-            slopes.push(slope);
-            let density = even + slope;
-            weights.push(self.step / density * (-0.5 * z * z).exp() / (2.0 * PI).sqrt());
-            if z > reach {
-                return;
-            }
-            goal += self.step;
-            z += self.step / density;
-            for _ in 0..NEWTON {
-                let (t, x, s) = at(z);
-                (image, slope) = (x, s);
-                let miss = goal - t;
-                if miss.abs() < CLOSE + 4.0 * f64::EPSILON * goal.abs() {
-                    break;
-                }
-                z += miss / (even + slope);
-            }
+/// The change of variable `t = (1 + √V/bend) z + √a φ` at one `ω`, in which no posterior is narrower
+/// than 1, and which is analytic in a strip of the width of the function's own.
+struct Map<'a> {
+    phi: &'a dyn Activation,
+    omega: f64,
+    root: f64,
+    sd: f64,
+    /// `1 + √V/bend`.
+    even: f64,
+    step: f64,
+}
+
+/// A place `z`, with `√a φ` and its slope in `z`.
+#[derive(Clone, Copy)]
+struct Place {
+    z: f64,
+    image: f64,
+    slope: f64,
+}
+
+impl Map<'_> {
+    fn at(&self, z: f64) -> Place {
+        let [x, slope] = self.phi.jet(self.omega + self.sd * z);
+        Place {
+            z,
+            image: self.root * x,
+            slope: self.root * self.sd * slope,
         }
     }
+
+    /// One step of `t` further.
+    fn next(&self, place: Place) -> Place {
+        let goal = self.even * place.z + place.image + self.step;
+        let mut next = self.at(place.z + self.step / (self.even + place.slope));
+        for _ in 0..NEWTON {
+            let miss = goal - self.even * next.z - next.image;
+            if miss.abs() < CLOSE + 4.0 * f64::EPSILON * goal.abs() {
+                break;
+            }
+            next = self.at(next.z + miss / (self.even + next.slope));
+        }
+        next
+    }
+
+    /// The last place found, by bisection, before `√a φ` reaches `image`.
+    fn towards(&self, image: f64, from: Place, end: f64) -> Place {
+        let (mut below, mut above) = (from, end);
+        while image - below.image > JUMP * self.step && above - below.z > f64::EPSILON * end {
+            let middle = self.at(0.5 * (below.z + above));
+            if middle.image < image {
+                below = middle;
+            } else {
+                above = middle.z;
+            }
+        }
+        below
+    }
 }
+
+/// Steps that are worth looking for the next place that is needed.
+const JUMP: f64 = 20.0;
 
 /// Newton's method doubles its digits: from the first guess eight steps are more than enough.
 const NEWTON: usize = 8;
