@@ -61,6 +61,14 @@ fn channels(c: &mut Criterion) {
         group.bench_function("as a column", |bench| {
             bench.iter(|| phi.channels_into(a, &b, &omega, v, &mut out))
         });
+        // What a pass through a wide matrix asks for.
+        group.bench_function("in runs of 8", |bench| {
+            bench.iter(|| {
+                for (b, omega) in b.chunks(8).zip(omega.chunks(8)) {
+                    phi.channels_into(a, b, omega, v, &mut out);
+                }
+            })
+        });
         group.finish();
     }
 }

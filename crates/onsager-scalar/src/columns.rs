@@ -37,6 +37,9 @@ pub struct Channels {
 /// Components worked on at a time: few enough for the first cache, many enough for long loops.
 const BLOCK: usize = 64;
 
+/// Components worked on at a time behind the last whole block: the lanes of the widest vectors.
+const REST: usize = 8;
+
 impl Channels {
     /// Number of components.
     #[must_use]
@@ -224,36 +227,46 @@ impl<K: Kernel> WithSimd for Blocks<'_, K> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: pulp::Simd>(self, _: S) {
+    fn with_simd<S: pulp::Simd>(mut self, _: S) {
+        let n = self.column.b.len();
+        let whole = n - n % BLOCK;
+        for from in (0..whole).step_by(BLOCK) {
+            self.block::<BLOCK>(from, from + BLOCK);
+        }
+        for from in (whole..n).step_by(REST) {
+            self.block::<REST>(from, n.min(from + REST));
+        }
+    }
+}
+
+impl<K: Kernel> Blocks<'_, K> {
+    /// The channels `from..to`, at most `N` of them, by a loop over `N`.
+    #[inline(always)]
+    fn block<const N: usize>(&mut self, from: usize, to: usize) {
         let Column { a, b, omega, v } = self.column;
-        for from in (0..b.len()).step_by(BLOCK) {
-            let to = b.len().min(from + BLOCK);
-            // Copies that nothing else can alias, of a length known to the compiler.
-            let (a, v) = (load(a, from, to), load(v, from, to));
-            let (b, omega) = (
-                load(Precisions::Each(b), from, to),
-                load(Precisions::Each(omega), from, to),
-            );
-            let mut block = [[0.0; BLOCK]; 7];
-            for i in 0..BLOCK {
-                let c = self.kernel.channel(a[i], b[i], omega[i], v[i]);
-                for (field, value) in block.iter_mut().zip(values(c)) {
-                    field[i] = value;
-                }
+        // Copies that nothing else can alias, of a length known to the compiler.
+        let (a, v) = (load::<N>(a, from, to), load::<N>(v, from, to));
+        let b = load::<N>(Precisions::Each(b), from, to);
+        let omega = load::<N>(Precisions::Each(omega), from, to);
+        let mut block = [[0.0; N]; 7];
+        for i in 0..N {
+            let c = self.kernel.channel(a[i], b[i], omega[i], v[i]);
+            for (field, value) in block.iter_mut().zip(values(c)) {
+                field[i] = value;
             }
-            for (field, block) in self.out.fields().into_iter().zip(&block) {
-                field[from..to].copy_from_slice(&block[..to - from]);
-            }
+        }
+        for (field, block) in self.out.fields().into_iter().zip(&block) {
+            field[from..to].copy_from_slice(&block[..to - from]);
         }
     }
 }
 
 /// A block of values, filled up with ones.
 #[inline(always)]
-fn load(values: Precisions<'_>, from: usize, to: usize) -> [f64; BLOCK] {
-    let mut block = [1.0; BLOCK];
+fn load<const N: usize>(values: Precisions<'_>, from: usize, to: usize) -> [f64; N] {
+    let mut block = [1.0; N];
     match values {
-        Precisions::Shared(value) => block = [value; BLOCK],
+        Precisions::Shared(value) => block = [value; N],
         Precisions::Each(values) => block[..to - from].copy_from_slice(&values[from..to]),
     }
     block
@@ -332,5 +345,25 @@ mod tests {
         }
         println!("{worst:?}");
         assert!(worst.iter().all(|w| *w <= 16.0), "{worst:?}");
+    }
+
+    /// Where a component stands in a column does not change a bit of its channel.
+    #[test]
+    fn channels_do_not_depend_on_the_length_of_the_column() {
+        let phi = PiecewiseLinear::relu();
+        let (a, v) = (Precisions::Shared(2.0), Precisions::Shared(0.7));
+        let wave = |i: usize, step: f64| (step * i as f64).sin() * 4.0;
+        let b: Vec<f64> = (0..150).map(|i| wave(i, 0.7)).collect();
+        let omega: Vec<f64> = (0..150).map(|i| wave(i, 1.3)).collect();
+        let (mut whole, mut part) = (Channels::default(), Channels::default());
+        phi.channels_into(a, &b, &omega, v, &mut whole);
+        for length in [1, 7, 8, 63, 64, 65] {
+            for (run, (b, omega)) in b.chunks(length).zip(omega.chunks(length)).enumerate() {
+                phi.channels_into(a, b, omega, v, &mut part);
+                for i in 0..b.len() {
+                    assert_eq!(part.at(i), whole.at(run * length + i), "{length}, {i}");
+                }
+            }
+        }
     }
 }
