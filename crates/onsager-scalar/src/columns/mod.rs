@@ -1,9 +1,12 @@
-//! Channels of whole columns.
+//! Channels and posteriors of whole columns, without branches: every lane of the machine's vectors
+//! does the same.
+
+mod pieces;
 
 use pulp::{Arch, WithSimd};
 
-use crate::activation::Piece;
-use crate::lanes::{Tail, exp, ln};
+pub(crate) use pieces::{HalfLines, Line, Pieces};
+
 use crate::{Channel, Moments, Precisions};
 
 /// Channels of the components of a column, field by field; see [`Channel`].
@@ -33,12 +36,6 @@ pub struct Channels {
     /// `-∂² ln Z/∂ω²`.
     pub curvature: Vec<f64>,
 }
-
-/// Components worked on at a time: few enough for the first cache, many enough for long loops.
-const BLOCK: usize = 64;
-
-/// Components worked on at a time behind the last whole block: the lanes of the widest vectors.
-const REST: usize = 8;
 
 impl Channels {
     /// Number of components.
@@ -123,112 +120,58 @@ fn values(c: Channel) -> [f64; 7] {
     ]
 }
 
-/// A channel without branches.
-pub(crate) trait Kernel {
-    fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel;
+/// A function of `IN` numbers with `OUT` values, for many components at a time.
+pub(crate) trait Kernel<const IN: usize, const OUT: usize>: Copy {
+    /// The values of `N` components, field by field: loops over components are innermost, their
+    /// length is known to the compiler.
+    fn block<const N: usize>(&self, given: &[[f64; N]; IN], out: &mut [[f64; N]; OUT]);
 }
 
-/// One affine piece, the whole line.
-pub(crate) struct Line(pub(crate) Piece);
+/// Messages to a law, in the order `a`, `b`.
+pub(crate) type Messages<const N: usize> = [[f64; N]; 2];
 
-/// Two half lines that meet.
-pub(crate) struct HalfLines {
-    pub(crate) below: Piece,
-    pub(crate) above: Piece,
-}
+/// Means and variances.
+pub(crate) type Posteriors<const N: usize> = [[f64; N]; 2];
 
-impl Kernel for Line {
-    #[inline(always)]
-    fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
-        let whole = self.0.whole(a, b, omega, v);
-        whole.channel(&self.0, whole.exponent - 0.5 * ln(whole.d))
+/// `one` of every component.
+#[inline(always)]
+pub(crate) fn each<const N: usize>(
+    [a, b]: &Messages<N>,
+    [mean, variance]: &mut Posteriors<N>,
+    one: impl Fn(f64, f64) -> Moments,
+) {
+    for i in 0..N {
+        let moments = one(a[i], b[i]);
+        mean[i] = moments.mean;
+        variance[i] = moments.variance;
     }
 }
 
-impl Kernel for HalfLines {
-    #[inline(always)]
-    fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
-        let below = Half::new(&self.below, -1.0, self.below.upper, a, b, omega, v);
-        let above = Half::new(&self.above, 1.0, self.above.lower, a, b, omega, v);
-        below.or(&above)
-    }
-}
+/// Components worked on at a time: few enough for the first cache, many enough for long loops.
+const BLOCK: usize = 64;
 
-/// The channel restricted to a half line, with the mass `factor · exp(exponent)`.
-struct Half {
-    exponent: f64,
-    factor: f64,
-    /// The rest of the channel; its log-partition is not used.
-    channel: Channel,
-}
+/// Components worked on at a time behind the last whole block: the lanes of the widest vectors.
+const REST: usize = 8;
 
-impl Half {
-    /// `piece` where `side · (h - end) > 0`.
-    #[inline(always)]
-    fn new(piece: &Piece, side: f64, end: f64, a: f64, b: f64, omega: f64, v: f64) -> Self {
-        const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
-        let whole = piece.whole(a, b, omega, v);
-        let (sd, root) = (whole.input.variance.sqrt(), whole.d.sqrt());
-        let u = side * piece.beyond(end, a, b, omega, v) / (whole.d * sd);
-        let tail = Tail::beyond(u.abs());
-        let beyond = FRAC_1_SQRT_2PI * tail.power / tail.inverse_mills;
-        let r = FRAC_1_SQRT_2PI * tail.power / (1.0 - beyond);
-        // With its centre outside, only the tail is left of the Gaussian.
-        let outside = u < 0.0;
-        let r = if outside { tail.inverse_mills } else { r };
-        let excess = if outside { tail.mean } else { u + r };
-        let variance = if outside {
-            tail.variance
-        } else {
-            1.0 - r * excess
-        };
-        let input = Moments {
-            mean: end + side * sd * excess,
-            variance: whole.input.variance * variance,
-        };
-        let mass = if outside {
-            FRAC_1_SQRT_2PI / tail.inverse_mills
-        } else {
-            1.0 - beyond
-        };
-        Self {
-            exponent: whole.exponent - if outside { 0.5 * u * u } else { 0.0 },
-            factor: mass / root,
-            channel: whole
-                .restricted(input, [side * r, r * excess])
-                .channel(piece, 0.0),
-        }
-    }
-
-    /// The mixture of two exclusive cases.
-    #[inline(always)]
-    fn or(&self, other: &Self) -> Channel {
-        let difference = self.exponent - other.exponent;
-        let small = exp(-difference.abs());
-        let first = difference >= 0.0;
-        let w = self.factor * if first { 1.0 } else { small };
-        let w1 = other.factor * if first { small } else { 1.0 };
-        let total = w + w1;
-        Channel {
-            log_partition: self.exponent.max(other.exponent) + ln(total),
-            ..self.channel.mixed(w / total, &other.channel, w1 / total)
-        }
-    }
-}
-
-/// A kernel on a column, block by block, at the widest vectors of the machine.
-struct Blocks<'a, K> {
+/// A kernel on columns, block by block, at the widest vectors of the machine; `write` takes the
+/// place of the first component and the values.
+struct Blocks<'a, K, W, const IN: usize, const OUT: usize> {
     kernel: K,
-    column: Column<'a>,
-    out: &'a mut Channels,
+    columns: [Precisions<'a>; IN],
+    length: usize,
+    write: W,
 }
 
-impl<K: Kernel> WithSimd for Blocks<'_, K> {
+impl<K, W, const IN: usize, const OUT: usize> WithSimd for Blocks<'_, K, W, IN, OUT>
+where
+    K: Kernel<IN, OUT>,
+    W: FnMut(usize, [&[f64]; OUT]),
+{
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(mut self, _: S) {
-        let n = self.column.b.len();
+        let n = self.length;
         let whole = n - n % BLOCK;
         for from in (0..whole).step_by(BLOCK) {
             self.block::<BLOCK>(from, from + BLOCK);
@@ -239,25 +182,20 @@ impl<K: Kernel> WithSimd for Blocks<'_, K> {
     }
 }
 
-impl<K: Kernel> Blocks<'_, K> {
-    /// The channels `from..to`, at most `N` of them, by a loop over `N`.
+impl<K, W, const IN: usize, const OUT: usize> Blocks<'_, K, W, IN, OUT>
+where
+    K: Kernel<IN, OUT>,
+    W: FnMut(usize, [&[f64]; OUT]),
+{
+    /// The components `from..to`, at most `N` of them.
     #[inline(always)]
     fn block<const N: usize>(&mut self, from: usize, to: usize) {
-        let Column { a, b, omega, v } = self.column;
-        // Copies that nothing else can alias, of a length known to the compiler.
-        let (a, v) = (load::<N>(a, from, to), load::<N>(v, from, to));
-        let b = load::<N>(Precisions::Each(b), from, to);
-        let omega = load::<N>(Precisions::Each(omega), from, to);
-        let mut block = [[0.0; N]; 7];
-        for i in 0..N {
-            let c = self.kernel.channel(a[i], b[i], omega[i], v[i]);
-            for (field, value) in block.iter_mut().zip(values(c)) {
-                field[i] = value;
-            }
-        }
-        for (field, block) in self.out.fields().into_iter().zip(&block) {
-            field[from..to].copy_from_slice(&block[..to - from]);
-        }
+        // Copies that nothing else can alias, so that no loop needs to check it.
+        let kernel = self.kernel;
+        let given = self.columns.map(|column| load::<N>(column, from, to));
+        let mut out = [[0.0; N]; OUT];
+        kernel.block(&given, &mut out);
+        (self.write)(from, out.each_ref().map(|field| &field[..to - from]));
     }
 }
 
@@ -273,20 +211,47 @@ fn load<const N: usize>(values: Precisions<'_>, from: usize, to: usize) -> [f64;
 }
 
 /// The channels of a column.
-pub(crate) fn channels(kernel: impl Kernel, column: Column<'_>, out: &mut Channels) {
-    let n = column.b.len();
-    out.resize(n);
+pub(crate) fn channels(kernel: impl Kernel<4, 7>, column: Column<'_>, out: &mut Channels) {
+    let Column { a, b, omega, v } = column;
+    out.resize(b.len());
     Arch::new().dispatch(Blocks {
         kernel,
-        column,
-        out,
+        columns: [a, Precisions::Each(b), Precisions::Each(omega), v],
+        length: b.len(),
+        write: |from: usize, values: [&[f64]; 7]| {
+            for (field, values) in out.fields().into_iter().zip(values) {
+                field[from..from + values.len()].copy_from_slice(values);
+            }
+        },
+    });
+}
+
+/// The posterior moments of a column behind the messages `exp(b x - a x²/2)`.
+pub(crate) fn moments(
+    kernel: impl Kernel<2, 2>,
+    a: Precisions<'_>,
+    b: &[f64],
+    out: &mut [Moments],
+) {
+    let length = b.len().min(out.len());
+    Arch::new().dispatch(Blocks {
+        kernel,
+        columns: [a, Precisions::Each(b)],
+        length,
+        write: |from: usize, [mean, variance]: [&[f64]; 2]| {
+            let values = mean.iter().zip(variance);
+            for (out, (&mean, &variance)) in out[from..].iter_mut().zip(values) {
+                *out = Moments { mean, variance };
+            }
+        },
     });
 }
 
 #[cfg(test)]
 mod tests {
     use crate::activation::{Activation, PiecewiseLinear};
-    use crate::{Channels, Precisions};
+    use crate::prior::{GaussBernoulli, Gaussian, Mixture, Rademacher, Scale, Truncated};
+    use crate::{Channels, Moments, Precisions, Prior};
 
     /// Differences in ulp of the terms that a value is the sum of.
     #[test]
@@ -297,6 +262,8 @@ mod tests {
             PiecewiseLinear::sign(),
             PiecewiseLinear::relu(),
             PiecewiseLinear::abs(),
+            PiecewiseLinear::hard_tanh(),
+            PiecewiseLinear::door(0.7).expect("a width"),
         ] {
             // Irrational multiples fill four decades of b and ω, of both signs.
             let spread = |i: usize, step: f64| {
@@ -345,6 +312,71 @@ mod tests {
         }
         println!("{worst:?}");
         assert!(worst.iter().all(|w| *w <= 16.0), "{worst:?}");
+    }
+
+    /// The same for laws: the mean in units of its terms, the variance as its law says.
+    #[test]
+    fn columns_are_made_of_posteriors() {
+        let point = |mean| Scale {
+            mean,
+            variance: 0.0,
+        };
+        let wide = Scale {
+            mean: 0.5,
+            variance: 3.0,
+        };
+        let three = [(0.2, point(-2.0)), (0.5, wide), (0.3, point(1.0))];
+        let laws: [&dyn Prior; 11] = [
+            &Gaussian::new(0.3, 2.0).expect("a law"),
+            &Rademacher,
+            &GaussBernoulli::new(0.05, 0.0, 1.0).expect("a law"),
+            &GaussBernoulli::new(0.3, -1.0, 0.5).expect("a law"),
+            &Mixture::binary(0.8).expect("a law"),
+            &Mixture::rademacher_bernoulli(0.1).expect("a law"),
+            &Mixture::new(three).expect("a law"),
+            &Truncated::exponential(0.7).expect("a law"),
+            &Truncated::laplace(1.3).expect("a law"),
+            &Truncated::half_normal(1.0).expect("a law"),
+            &Truncated::uniform(-1.0, 2.0).expect("a law"),
+        ];
+        for law in laws {
+            let mut worst = [0.0f64; 2];
+            for a in [0.0f64, 1e-6, 1e-2, 1.0, 30.0, 1e4, 1e8] {
+                let n = 997;
+                let place = |i: usize| 3.0 * (i as f64 * 0.618_033_988_7).fract() - 1.5;
+                // Without precision, fields that every tail survives.
+                let b: Vec<f64> = (0..n)
+                    .map(|i| {
+                        if a == 0.0 {
+                            0.3 * place(i)
+                        } else {
+                            (a + a.sqrt()) * place(i)
+                        }
+                    })
+                    .collect();
+                let mut all = vec![Moments::default(); n];
+                law.moments_into(Precisions::Shared(a), &b, &mut all);
+                for (found, b) in all.iter().zip(&b) {
+                    let one = law.moments(a, *b);
+                    // Exponentials of columns are 0 below 1e-307: nothing to 1e-290, to its last digit.
+                    let variance = one.variance.max(1e-290);
+                    // Odds are exponents of this size.
+                    let exponent = 1.0 + (-variance.ln()).max(0.0);
+                    let spread = (one.mean.abs() + one.variance.sqrt()).max(1e-300);
+                    let differences = [
+                        (found.mean - one.mean).abs() / (f64::EPSILON * spread * exponent),
+                        (found.variance - one.variance).abs()
+                            / (f64::EPSILON * variance * exponent),
+                    ];
+                    for (w, d) in worst.iter_mut().zip(differences) {
+                        assert!(d.is_finite(), "{law:?} {a} {b}: {found:?} {one:?}");
+                        *w = w.max(d);
+                    }
+                }
+            }
+            println!("{law:?}: {worst:?}");
+            assert!(worst.iter().all(|w| *w <= 16.0), "{law:?}: {worst:?}");
+        }
     }
 
     /// Where a component stands in a column does not change a bit of its channel.
