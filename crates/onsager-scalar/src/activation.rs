@@ -128,10 +128,16 @@ pub trait Activation: Debug + Send + Sync {
         self.apply(h)
     }
 
-    /// Length over which the slope changes, for a function that is smooth and not affine on its
-    /// pieces.
+    /// Length over which the slope changes, for an increasing function that is smooth and not affine
+    /// on its pieces.
     fn bend(&self) -> Option<f64> {
         None
+    }
+
+    /// `[φ(h), φ'(h)]`; the slope is asked of functions with a [`bend`](Self::bend) only.
+    fn jet(&self, h: f64) -> [f64; 2] {
+        let piece = self.pieces().iter().find(|p| h < p.upper);
+        [self.apply(h), piece.map_or(0.0, |p| p.slope)]
     }
 
     /// Whether `x` takes finitely many values.
