@@ -8,7 +8,7 @@ use onsager_scalar::prior::Gaussian;
 use crate::agreement::{Agreement, Claim, Identity, Sample, Success};
 use crate::data::PIXELS;
 use crate::drawing::{Axis, BLACK, Dash, Line, Marker, Picture, Plot, Points, Rule};
-use crate::figures::spiked_fashion::{Data, component, data, matrix};
+use crate::figures::spiked_fashion::{Data, component, data, linearised, matrix};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// Overlap and transition from measured eigenvalues.
