@@ -23,7 +23,7 @@ pub enum Start {
     Uninformed,
     /// The leading eigenvector of linearised message passing, scaled without the truth, with the
     /// latents and the memory of the linear theory. Needs a centred signal observed through a
-    /// spiked Wigner matrix.
+    /// spiked matrix, and a left factor, where there is one, of independent centred components.
     Spectral,
     /// The truth. State evolution from `q_l = ρ_l`.
     Informed,
@@ -167,8 +167,7 @@ impl Engine {
         let tree = &problem.tree;
         let found = spectral::lamp(problem)?;
         let guess = found.scaled(problem)?;
-        // One more product for the scale.
-        self.start_products += found.products + 1;
+        self.start_products += found.products + guess.products;
         let mut linear: Vec<(usize, Box<dyn Rule>)> = Vec::new();
         for (f, factor) in tree.factors().iter().enumerate() {
             match &factor.kind {
@@ -197,11 +196,10 @@ impl Engine {
         for f in self.observations.clone() {
             self.rules[f].remember(Memory::Stationary);
         }
-        self.set_consistent(
-            tree.signal_index(),
-            guess.estimate,
-            tree.signal().second_moment,
-        );
+        let signal = (tree.signal_index(), guess.estimate);
+        for (v, estimate) in [Some(signal), guess.left].into_iter().flatten() {
+            self.set_consistent(v, estimate, tree.variables()[v].second_moment);
+        }
         Ok(())
     }
 

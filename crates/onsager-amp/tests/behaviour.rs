@@ -13,7 +13,9 @@ use onsager_amp::{
     Variances, infer, infer_observed, spectral,
 };
 use onsager_model::{Chain, Instance, Tree};
-use onsager_operators::{Between, Dense, LinearOperator, OperatorError, Shape, Symmetric};
+use onsager_operators::{
+    Between, Dense, Identity, LinearOperator, OperatorError, Shape, Symmetric,
+};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher};
 use proptest::prelude::*;
@@ -368,6 +370,52 @@ fn wrong_input_is_refused() {
     );
     let denoising = layer(2.0, PiecewiseLinear::sign()).denoising(0.5).unwrap();
     assert!(spectral::pca(&problem(&denoising, 40, 1)).is_err());
+}
+
+#[test]
+fn a_linear_theory_names_the_left_factor_it_does_not_cover() {
+    let layered = layer(2.0, PiecewiseLinear::linear());
+    let shifted = Chain::new(Arc::new(Gaussian::new(0.5, 1.0).unwrap()));
+    for left in [layered, shifted] {
+        let tree = layer(2.0, PiecewiseLinear::sign()).spiked_wishart(0.5, 1.5, left);
+        let problem = problem(&tree.unwrap(), 40, 1);
+        let expected = "a linear theory of the left factor \"u\", which is not made of \
+                        independent centred components, is not supported yet";
+        let settings = Settings {
+            start: Start::Spectral,
+            ..Settings::default()
+        };
+        for error in [
+            spectral::lamp(&problem).map(|_| ()).unwrap_err(),
+            infer(&problem, &settings).map(|_| ()).unwrap_err(),
+        ] {
+            assert_eq!(error.to_string(), expected);
+        }
+        // Singular vectors do not care.
+        assert!(spectral::pca(&problem).unwrap().converged);
+    }
+    let spiked = |noise, left| spectral::SpikedMatrix {
+        matrix: Arc::new(Dense::new(Shape::new(2, 3), vec![1.0; 6]).unwrap()),
+        noise,
+        left,
+    };
+    let identity = Identity { size: 3 };
+    let refused = |noise, left, k: &Identity, rho| {
+        let found = spectral::lamp_with(&spiked(noise, left), k, rho);
+        found.map(|_| ()).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(-1.0, Some(1.0), &identity, 1.0),
+        "noise must be finite and positive, got -1"
+    );
+    assert_eq!(
+        refused(1.0, Some(0.0), &identity, 1.0),
+        "second moment of the left factor must be finite and positive, got 0"
+    );
+    assert!(refused(1.0, Some(1.0), &identity, f64::NAN).contains("got NaN"));
+    assert!(refused(1.0, Some(1.0), &Identity { size: 2 }, 1.0).contains("preconditioner"));
+    // Without a left factor the matrix must be square.
+    assert!(refused(1.0, None, &identity, 1.0).contains("square"));
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use common::{draw, layer, mean, problem};
 use nalgebra::DMatrix;
+use onsager_amp::spectral::SpikedMatrix;
 use onsager_amp::{Damping, Problem, Settings, Start, Stop, Variances, infer, spectral};
 use onsager_model::{Chain, Instance, Tree};
 use onsager_scalar::activation::PiecewiseLinear;
-use onsager_scalar::prior::Rademacher;
+use onsager_scalar::prior::{Gaussian, Rademacher};
 
 /// `W` of factor `f` in full.
 fn dense(instance: &Instance, f: usize) -> DMatrix<f64> {
@@ -149,9 +150,13 @@ fn message_passing_under_a_linear_prior_rests_on_an_eigenvector_of_lamp() {
     let found = infer(&problem, &settings).unwrap();
     assert_eq!(found.stop, Stop::Converged);
     let norm = found.estimate.norm_squared() / 600.0;
-    let y = instance.operator(3).unwrap().clone();
+    let spiked = SpikedMatrix {
+        matrix: instance.operator(3).unwrap().clone(),
+        noise,
+        left: None,
+    };
     let k = spectral::covariance(&problem).unwrap();
-    let shifted = spectral::lamp_with(y, noise, k.as_ref(), norm + found.claimed_mse).unwrap();
+    let shifted = spectral::lamp_with(&spiked, k.as_ref(), norm + found.claimed_mse).unwrap();
     // Lanczos stops at 1e-10 of the eigenvalue, over a gap of order 1/10.
     assert!((shifted.value - 1.0).abs() < 1e-9, "{}", shifted.value);
     assert!(1.0 - shifted.squared_cosine(found.estimate.as_slice()) < 1e-14);
@@ -176,6 +181,93 @@ fn lamp_without_layers_is_pca_and_its_outlier_is_one() {
     // cos² fluctuates at p^(-1/2) around 1 - Δ.
     let overlap = pca.squared_cosine(problem_truth(&rademacher(0.5), 400, 3).as_slice());
     assert!((overlap - 0.5).abs() < 5.0 / 20.0, "{overlap}");
+}
+
+/// A linear layer of rank `p/2` beside a Gaussian left factor of mean square 2.5.
+fn rectangular(noise: f64) -> Tree {
+    let left = Chain::new(Arc::new(Gaussian::new(0.0, 2.5).unwrap()));
+    layer(2.0, PiecewiseLinear::linear())
+        .spiked_wishart(noise, 0.6, left)
+        .unwrap()
+}
+
+#[test]
+fn spectral_methods_of_a_rectangular_matrix_are_the_dense_ones() {
+    let (noise, rho) = (0.9, 2.5);
+    let instance = draw(&rectangular(noise), 60, 4);
+    let problem = Problem::new(&rectangular(noise), &instance).unwrap();
+    let (w, y) = (dense(&instance, 1), dense(&instance, 4));
+    let (n, p, k) = (y.nrows() as f64, y.ncols() as f64, w.ncols() as f64);
+    let parallel = |a: &[f64], b: &DMatrix<f64>| {
+        let a = DMatrix::from_column_slice(a.len(), 1, a);
+        let cos = a.dot(b) / (a.norm() * b.norm());
+        assert!((cos.abs() - 1.0).abs() < 1e-12, "{cos}");
+    };
+    let top = |a: DMatrix<f64>| {
+        let eigen = a.symmetric_eigen();
+        let at = eigen.eigenvalues.imax();
+        (
+            eigen.eigenvalues[at],
+            eigen.eigenvectors.columns(at, 1).into_owned(),
+        )
+    };
+
+    let pca = spectral::pca(&problem).unwrap();
+    let (value, right) = top(y.transpose() * &y / p);
+    let (_, left) = top(&y * y.transpose());
+    assert!((pca.value - value).abs() < 1e-10 * value);
+    parallel(&pca.vector, &right);
+    parallel(pca.left.as_ref().unwrap(), &left);
+
+    // K = F Fᵀ has rank k = p/2: K M and the small matrix Fᵀ M F share their non-zero eigenvalues,
+    // and F turns the eigenvectors of the one into those of the other.
+    let f = w / k.sqrt();
+    let m = (y.transpose() * &y * (rho / (p * (noise + rho)))
+        - DMatrix::identity(60, 60) * (rho * n / p))
+        / noise;
+    let (value, small) = top(f.transpose() * m * &f);
+    let lamp = spectral::lamp(&problem).unwrap();
+    assert!((lamp.value - value).abs() < 1e-9, "{} {value}", lamp.value);
+    let right = f * small;
+    parallel(&lamp.vector, &right);
+    parallel(lamp.left.as_ref().unwrap(), &(y * right));
+    assert!(lamp.converged && lamp.residual < 1e-8);
+}
+
+#[test]
+fn message_passing_on_a_rectangular_matrix_rests_on_an_eigenvector_of_lamp() {
+    // u = ρ_u Y v/(√p (Δ + ρ_u r)) and v = K (Yᵀu/√p - β r_u v)/Δ, exactly, where r and r_u are
+    // the second moments |v|²/p + c and |u|²/n + c_u; these are ρ and ρ_u up to O(1/√p).
+    let (noise, rho) = (1.0, 2.5);
+    let instance = draw(&rectangular(noise), 600, 2);
+    let problem = Problem::new(&rectangular(noise), &instance).unwrap();
+    let settings = Settings {
+        tolerance: 1e-24,
+        ..Settings::default()
+    };
+    let found = infer(&problem, &settings).unwrap();
+    assert_eq!(found.stop, Stop::Converged);
+    let (y, k) = (
+        instance.operator(4).unwrap(),
+        spectral::covariance(&problem).unwrap(),
+    );
+    let second = |name: &str| {
+        let found = found.variables.iter().find(|v| v.name == name).unwrap();
+        (found.norm + found.claimed_mse, &found.mean)
+    };
+    let ((r, v), (r_u, u)) = (second("x"), second("u"));
+    let root = 600f64.sqrt();
+    let left = y.apply(v).unwrap() * (rho / (root * (noise + rho * r)));
+    assert!((&left - u).norm() < 1e-9 * u.norm());
+    let right = y.apply_adjoint(&left).unwrap() / root - v * (0.6 * r_u);
+    let right = k.apply(&right).unwrap() / noise;
+    assert!((&right - v).norm() < 1e-9 * v.norm());
+
+    let lamp = spectral::lamp(&problem).unwrap();
+    let cosine = lamp.squared_cosine(v.as_slice());
+    assert!(1.0 - cosine < 10.0 / 600.0, "{cosine}");
+    let cosine = lamp.squared_cosine_left(u.as_slice()).unwrap();
+    assert!(1.0 - cosine < 10.0 / 360.0, "{cosine}");
 }
 
 fn problem_truth(tree: &Tree, p: usize, seed: u64) -> Vec<f64> {

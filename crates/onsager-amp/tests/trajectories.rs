@@ -3,19 +3,21 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use common::{layer, mean, problem};
-use onsager_amp::{Damping, Settings, Start, infer};
+use common::{draw, layer, mean};
+use onsager_amp::{Damping, Iteration, Problem, Settings, Start, infer_observed};
 use onsager_model::{Chain, Tree};
 use onsager_scalar::activation::PiecewiseLinear;
-use onsager_scalar::prior::Rademacher;
+use onsager_scalar::prior::{Gaussian, Rademacher};
 
 const SEEDS: u64 = 12;
 const SIZE: usize = 1000;
 
-/// Mean and standard error of claimed errors and overlaps over seeds, by sweep.
-fn simulate(tree: &Tree, start: &Start, sweeps: usize) -> Vec<[(f64, f64); 2]> {
+/// Mean and standard error of claimed errors and overlaps of a variable over seeds, by sweep. All
+/// models here leave the sign open.
+fn simulate(tree: &Tree, start: &Start, sweeps: usize, name: &str) -> Vec<[(f64, f64); 2]> {
     let settings = |seed| Settings {
         start: start.clone(),
         tolerance: 0.0,
@@ -24,20 +26,22 @@ fn simulate(tree: &Tree, start: &Start, sweeps: usize) -> Vec<[(f64, f64); 2]> {
         seed: onsager_ensembles::Seed(seed),
         ..Settings::default()
     };
-    let runs: Vec<_> = (0..SEEDS)
-        .map(|seed| {
-            infer(&problem(tree, SIZE, seed), &settings(seed))
-                .unwrap()
-                .trace
-        })
-        .collect();
-    (0..=sweeps)
-        .map(|t| {
-            let claimed: Vec<f64> = runs.iter().map(|r| r[t].claimed_mse).collect();
-            let overlap: Vec<f64> = runs.iter().map(|r| r[t].overlap.unwrap()).collect();
-            [mean(&claimed), mean(&overlap)]
-        })
-        .collect()
+    let mut runs = vec![vec![[f64::NAN; 2]; SEEDS as usize]; sweeps + 1];
+    for seed in 0..SEEDS {
+        let instance = draw(tree, SIZE, seed);
+        let problem = Problem::new(tree, &instance).unwrap();
+        let truth = instance.truth(tree.variable(name).unwrap()).unwrap();
+        let mut observe = |now: &Iteration<'_>| {
+            let found = now.posterior(name).unwrap();
+            let dot: f64 = found.mean.iter().zip(truth).map(|(v, x)| v * x).sum();
+            let overlap = dot.abs() / truth.len() as f64;
+            runs[now.record.iteration][seed as usize] = [found.variance.mean(0), overlap];
+            ControlFlow::Continue(())
+        };
+        infer_observed(&problem, &settings(seed), &mut observe).unwrap();
+    }
+    let of = |run: &[[f64; 2]], i: usize| mean(&run.iter().map(|x| x[i]).collect::<Vec<_>>());
+    runs.iter().map(|run| [of(run, 0), of(run, 1)]).collect()
 }
 
 /// Within five standard errors and a bias of `5/p`.
@@ -63,7 +67,7 @@ fn side_information_follows_state_evolution_through_a_linear_layer() {
     let tree = layer(alpha, PiecewiseLinear::linear())
         .spiked_wigner(noise)
         .unwrap();
-    let found = simulate(&tree, &Start::SideInformation { snr }, 6);
+    let found = simulate(&tree, &Start::SideInformation { snr }, 6, "x");
     let mut q = (0.0, 0.0);
     for _ in 0..200 {
         q = linear(alpha, snr, q.1);
@@ -81,7 +85,7 @@ fn a_spectral_start_is_at_rest_for_a_linear_prior() {
     let tree = layer(alpha, PiecewiseLinear::linear())
         .spiked_wigner(noise)
         .unwrap();
-    let found = simulate(&tree, &Start::Spectral, 4);
+    let found = simulate(&tree, &Start::Spectral, 4, "x");
     let mut q = (0.5, 0.5);
     for _ in 0..500 {
         q = linear(alpha, q.0 / noise, q.1);
@@ -109,18 +113,62 @@ fn fair_signs_follow_state_evolution_from_side_information_and_pca() {
     let tree = Chain::new(Arc::new(Rademacher))
         .spiked_wigner(noise)
         .unwrap();
-    let found = simulate(&tree, &Start::SideInformation { snr: 0.2 }, 6);
+    let found = simulate(&tree, &Start::SideInformation { snr: 0.2 }, 6, "x");
     let mut q = rademacher(0.2);
     for (t, [claimed, overlap]) in found.into_iter().enumerate() {
         check("claimed", t, claimed, 1.0 - q);
         check("overlap", t, overlap, q);
         q = rademacher(q / noise);
     }
-    let found = simulate(&tree, &Start::Spectral, 6);
+    let found = simulate(&tree, &Start::Spectral, 6, "x");
     q = 1.0 - noise;
     for (t, [claimed, overlap]) in found.into_iter().enumerate() {
         check("claimed from PCA", t, claimed, 1.0 - q);
         check("overlap from PCA", t, overlap, q);
         q = rademacher(q / noise);
+    }
+}
+
+/// A left factor of independent Gaussian components of mean square `rho`.
+fn left(rho: f64) -> Chain {
+    Chain::new(Arc::new(Gaussian::new(0.0, rho).unwrap()))
+}
+
+#[test]
+fn a_spectral_start_of_a_rectangular_matrix_is_at_rest_for_gaussian_factors() {
+    let (alpha, beta, rho, noise) = (2.0, 0.5, 2.0, 1.0);
+    let tree = layer(alpha, PiecewiseLinear::linear())
+        .spiked_wishart(noise, beta, left(rho))
+        .unwrap();
+    let found = simulate(&tree, &Start::Spectral, 4, "x");
+    let mut q = (0.5, 0.5);
+    for _ in 0..500 {
+        let q_u = rho * rho * q.0 / (noise + rho * q.0);
+        q = linear(alpha, beta * q_u / noise, q.1);
+    }
+    for (t, [claimed, overlap]) in found.into_iter().enumerate() {
+        check("claimed", t, claimed, 1.0 - q.0);
+        check("overlap", t, overlap, q.0);
+    }
+}
+
+#[test]
+fn singular_vectors_start_what_state_evolution_says_on_both_sides() {
+    let (beta, rho, noise) = (2.0, 2.0, 1.5);
+    let tree = Chain::new(Arc::new(Rademacher))
+        .spiked_wishart(noise, beta, left(rho))
+        .unwrap();
+    let [x, u] = ["x", "u"].map(|name| simulate(&tree, &Start::Spectral, 5, name));
+    // Squared cosines of singular vectors.
+    let t = beta * rho / noise;
+    let mut q = 1.0 - (beta + t) / (t * (1.0 + t));
+    let mut q_u = rho * (1.0 - beta * (1.0 + t) / (t * (beta + t)));
+    for (t, ([claimed, overlap], [claimed_u, overlap_u])) in x.into_iter().zip(u).enumerate() {
+        check("claimed", t, claimed, 1.0 - q);
+        check("overlap", t, overlap, q);
+        check("claimed of u", t, claimed_u, rho - q_u);
+        check("overlap of u", t, overlap_u, q_u);
+        q_u = rho * rho * q / (noise + rho * q);
+        q = rademacher(beta * q_u / noise);
     }
 }

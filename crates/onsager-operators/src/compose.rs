@@ -157,6 +157,34 @@ impl<F: Field, A: LinearOperator<F>, B: LinearOperator<F>> LinearOperator<F> for
     }
 }
 
+/// `A^H`: rows and columns exchanged.
+///
+/// ```
+/// use onsager_operators::{Adjoint, Dense, LinearOperator, Shape};
+/// let a = Adjoint(Dense::new(Shape::new(1, 2), vec![3.0, 4.0])?);
+/// let mut y = [0.0; 2];
+/// a.apply_column(&[1.0], &mut y);
+/// assert_eq!((a.shape(), y), (Shape::new(2, 1), [3.0, 4.0]));
+/// # Ok::<(), onsager_operators::OperatorError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Adjoint<O>(pub O);
+
+impl<F: Field, O: LinearOperator<F>> LinearOperator<F> for Adjoint<O> {
+    fn shape(&self) -> Shape {
+        self.0.shape().transpose()
+    }
+    fn apply_column(&self, x: &[F], y: &mut [F]) {
+        self.0.apply_adjoint_column(x, y)
+    }
+    fn apply_adjoint_column(&self, x: &[F], y: &mut [F]) {
+        self.0.apply_column(x, y)
+    }
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
 /// `c A A^H`, `c` real: positive semi-definite for `c >= 0`.
 #[derive(Clone, Debug)]
 pub struct Gram<O> {

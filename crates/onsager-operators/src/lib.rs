@@ -12,7 +12,7 @@ mod kernels;
 pub mod lanczos;
 mod threads;
 
-pub use compose::{Counted, Gram, Identity, Product, Products, Scaled, Shifted};
+pub use compose::{Adjoint, Counted, Gram, Identity, Product, Products, Scaled, Shifted};
 pub use dense::{Dense, DenseF32};
 pub use error::OperatorError;
 pub use kernels::{Level, Stored};

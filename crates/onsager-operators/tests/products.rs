@@ -2,8 +2,8 @@
 
 use nalgebra::{Complex, ComplexField, DMatrix};
 use onsager_operators::{
-    Counted, Dense, DenseF32, Field, Gram, Identity, Level, LinearOperator, OperatorError, Product,
-    Products, Scaled, Shape, Shifted, Symmetric, SymmetricF32,
+    Adjoint, Counted, Dense, DenseF32, Field, Gram, Identity, Level, LinearOperator, OperatorError,
+    Product, Products, Scaled, Shape, Shifted, Symmetric, SymmetricF32,
 };
 use proptest::prelude::*;
 use rand::{Rng, RngExt, SeedableRng};
@@ -233,6 +233,7 @@ fn composed_operators_are_their_matrices() {
         let product = Product::new(&da, &db).unwrap();
         let slack = ((a.abs() * b.abs()).sum() / (&a * &b).abs().min()).ceil() as usize;
         check(&product, &(&a * &b), slack + 1, false, real_block);
+        check(&Adjoint(&da), &a.transpose(), 1, false, real_block);
         let gram = Gram {
             operator: &da,
             factor: 0.5,

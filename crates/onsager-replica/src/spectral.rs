@@ -5,7 +5,6 @@ mod covariance;
 mod given;
 mod operator;
 
-use onsager_ensembles::Level;
 use onsager_model::Tree;
 use serde::Serialize;
 
@@ -23,43 +22,72 @@ pub struct SpectralPrediction {
     pub cos_squared: f64,
     /// Mean squared error at the best scale, `ρ (1 - cos²)`.
     pub mse: f64,
+    /// The same for the left factor of a product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cos_squared_left: Option<f64>,
+    /// The same for the left factor of a product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mse_left: Option<f64>,
     /// Noise above which the eigenvector is uninformative.
     pub threshold: f64,
 }
 
-/// Principal component of `Y/√p`: `cos² = max(0, 1 - Δ/ρ²)`.
+impl SpectralPrediction {
+    /// Of a signal of mean square `rho`, with the squared cosines of both sides.
+    fn new(rho: f64, matrix: SpikedMatrix, overlaps: (f64, Option<f64>), threshold: f64) -> Self {
+        let left = match matrix {
+            SpikedMatrix::Wigner { .. } => 1.0,
+            SpikedMatrix::Wishart { left, .. } => left,
+        };
+        Self {
+            cos_squared: overlaps.0,
+            mse: rho * (1.0 - overlaps.0),
+            cos_squared_left: overlaps.1,
+            mse_left: overlaps.1.map(|overlap| left * (1.0 - overlap)),
+            threshold,
+        }
+    }
+}
+
+/// Principal component of `Y/√p`, `cos² = max(0, 1 - Δ/ρ²)`, or leading singular vectors of a
+/// rectangular matrix: the overlaps of [`pca_spectrum`].
 ///
 /// ```
 /// # use std::sync::Arc;
 /// # use onsager_model::Chain;
-/// # use onsager_scalar::prior::Rademacher;
-/// let tree = Chain::new(Arc::new(Rademacher)).spiked_wigner(0.75)?;
+/// # use onsager_scalar::prior::{Gaussian, Rademacher};
+/// let signs = || Chain::new(Arc::new(Rademacher));
+/// let tree = signs().spiked_wigner(0.75)?;
 /// assert_eq!(onsager_replica::spectral::pca(&tree)?.cos_squared, 0.25);
+/// // (β - Δ²)/(β + Δ), and (β - Δ²)/(β(1 + Δ)) on the left.
+/// let tree = signs().spiked_wishart(1.0, 3.0, Chain::new(Arc::new(Gaussian::standard())))?;
+/// let found = onsager_replica::spectral::pca(&tree)?;
+/// assert!((found.cos_squared - 0.5).abs() < 1e-15);
+/// assert!((found.cos_squared_left.unwrap() - 1.0 / 3.0).abs() < 1e-15);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// - **Source**: the spiked Wigner model's transition at `Δ = ρ²`, blind to the prior.
+/// - **Source**: the transition of spiked matrices, blind to the prior.
 ///
 /// # Errors
 /// An observation that is not a spiked matrix.
 pub fn pca(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
-    let chain = spiked(tree)?;
-    let (noise, rho) = (chain.noise(), chain.second_moment());
-    let cos_squared = (1.0 - noise / (rho * rho)).max(0.0);
-    Ok(SpectralPrediction {
-        cos_squared,
-        mse: rho * (1.0 - cos_squared),
-        threshold: rho * rho,
-    })
+    let matrix = SpikedMatrix::of(tree)?;
+    let rho = tree.signal().second_moment;
+    let found = pca_spectrum(rho, matrix)?;
+    let threshold = found.threshold.unwrap_or(f64::INFINITY);
+    let overlaps = (found.overlap, found.overlap_left);
+    Ok(SpectralPrediction::new(rho, matrix, overlaps, threshold))
 }
 
-/// Linearised message passing: the leading eigenvector of `K (Y/√p - ρ)/Δ`, `K` the covariance of
+/// Linearised message passing: the leading eigenvector of [`lamp_spectrum`], `K` the covariance of
 /// the signal given its weights.
 ///
-/// With `t` the eigenvalue law of `K`, `Δ = E[t²/(1 + tτ)]` and `cos² = Δτ/ρ`; below the threshold
-/// `Δ = E t²`, where weak recovery ends as well. For linear layers this is Bayes-optimal.
+/// Its threshold is that of weak recovery. For linear layers and a Gaussian left factor it is
+/// Bayes-optimal.
 ///
-/// - **Domain**: centred signals; with layers of any number, see [`Covariance`].
+/// - **Domain**: centred signals; with layers of any number, see [`Covariance`]; left factors of
+///   independent centred components.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -74,32 +102,24 @@ pub fn pca(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
 /// ```
 ///
 /// # Errors
-/// An observation that is not a spiked matrix; a signal that is not centred.
+/// An observation that is not a spiked matrix; a signal or a left factor that is not centred; a
+/// left factor with layers.
 pub fn lamp(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
-    let chain = spiked(tree)?;
-    let (noise, rho) = (chain.noise(), chain.second_moment());
-    let Some(threshold) = chain.origin() else {
-        return Err(ReplicaError::NotSupported(
-            "linearised message passing needs a centred signal".into(),
-        ));
-    };
-    let covariance = Covariance::of(tree)?;
-    let cos_squared = (filtered(&covariance, noise).last()).map_or(0.0, |at| noise * at.tau / rho);
-    Ok(SpectralPrediction {
-        cos_squared,
-        mse: rho * (1.0 - cos_squared),
+    let (covariance, matrix) = linearised(tree)?;
+    let rho = covariance.second_moment();
+    let overlap = covariance.overlap(matrix)?;
+    let left = matrix.overlap_left(rho * overlap);
+    let threshold = covariance.threshold(matrix).unwrap_or(f64::INFINITY);
+    Ok(SpectralPrediction::new(
+        rho,
+        matrix,
+        (overlap, left),
         threshold,
-    })
+    ))
 }
 
-/// The averages of the covariances of all variables at the fixed point of the linear theory, where
-/// `E t²/(1 + tτ) = Δ`; nothing above the threshold.
-fn filtered(covariance: &Covariance, noise: f64) -> Vec<Level> {
-    (covariance.law().turning(&|at| noise - at.second)).unwrap_or_default()
-}
-
-/// Overlaps of a linearised start by variable: the signal, and every hidden one as the linear theory
-/// sees it.
+/// Overlaps of a linearised start by variable: the signal, every hidden one as the linear theory
+/// sees it, and the left factor of a product.
 ///
 /// Layers are replaced by their linear part plus independent noise, so that the covariances of
 /// neighbours are related by the steps of [`Covariance`]; a variable whose message has the ratio
@@ -108,28 +128,38 @@ fn filtered(covariance: &Covariance, noise: f64) -> Vec<Level> {
 /// # Errors
 /// As for [`lamp`].
 pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f64>, ReplicaError> {
-    // Refuses what is not centred.
-    lamp(tree)?;
-    let covariance = Covariance::of(tree)?;
-    let levels = filtered(&covariance, spiked(tree)?.noise());
-    let declared = tree.variables().iter().filter(|v| !v.is_field);
+    let (covariance, matrix) = linearised(tree)?;
+    let levels = covariance.levels(matrix)?;
+    let declared = tree.variables()[..=tree.signal_index()]
+        .iter()
+        .filter(|v| !v.is_field);
     let overlap = |i: usize| {
         covariance
             .level(&levels, i)
             .map_or(0.0, |at| at.tau * at.second)
     };
-    Ok((declared.enumerate())
+    let mut overlaps: std::collections::BTreeMap<_, _> = (declared.enumerate())
         .map(|(i, variable)| (variable.name.clone(), overlap(i)))
-        .collect())
+        .collect();
+    let q = overlaps[&tree.signal().name];
+    for left in &tree.variables()[tree.signal_index() + 1..] {
+        let cos_squared = matrix.overlap_left(q).unwrap_or(0.0);
+        overlaps.insert(left.name.clone(), left.second_moment * cos_squared);
+    }
+    Ok(overlaps)
 }
 
-fn spiked(tree: &Tree) -> Result<StateEvolution, ReplicaError> {
-    let chain = StateEvolution::new(tree)?;
-    if chain.observation.is_even() && chain.observation.left(0.0, 1.0).is_none() {
-        Ok(chain)
-    } else {
-        Err(ReplicaError::NotSupported(
-            "spectral methods need a spiked Wigner matrix".into(),
-        ))
+/// What linearised message passing works with, where zero is its fixed point.
+fn linearised(tree: &Tree) -> Result<(Covariance, SpikedMatrix), ReplicaError> {
+    let matrix = SpikedMatrix::of(tree)?;
+    let refused = |what: &str| Err(ReplicaError::NotSupported(what.into()));
+    if StateEvolution::new(tree)?.origin().is_none() {
+        return refused("linearised message passing needs centred factors");
     }
+    // Only the latent of a left factor without layers ends the tree.
+    let left = &tree.variables()[tree.signal_index() + 1..];
+    if left.len() > 1 {
+        return refused("linearised message passing with a layered left factor");
+    }
+    Ok((Covariance::of(tree)?, matrix))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use onsager_model::Tree;
+use onsager_model::{Tree, Variable};
 use serde::Serialize;
 
 use crate::ReplicaError;
@@ -26,7 +26,7 @@ pub struct TrajectoryStep {
     pub mmse: f64,
     /// The one that the algorithm claims: equal from a matched start.
     pub claimed: f64,
-    /// Every declared variable.
+    /// Every declared variable; the left factor of a product from matched starts only.
     pub variables: BTreeMap<String, TrajectoryVariable>,
 }
 
@@ -57,7 +57,8 @@ pub enum Start {
     /// Prior means of every variable. A fixed point if they vanish.
     Mean,
     /// Overlaps by name of a matched estimate (`truth = norm`), such as those of a spectral
-    /// method; prior means of the rest.
+    /// method; prior means of the rest. That of a left factor is only reported: it is the first to
+    /// be updated, from the signal alone.
     Overlaps(BTreeMap<String, f64>),
     /// An independent guess with overlap `truth` with the signal and given norm, while the
     /// algorithm claims to know nothing: the two-parameter recursion.
@@ -96,11 +97,11 @@ pub fn trajectory(tree: &Tree, start: &Start, steps: usize) -> Result<Trajectory
     match start {
         Start::Random { truth, norm } => {
             let state = chain.random(*truth, *norm)?;
-            chain.run(state, steps)
+            chain.run(state, None, steps)
         }
         matched => {
-            let state = chain.matched(matched)?;
-            chain.run(state, steps)
+            let (state, left) = chain.matched(matched)?;
+            chain.run(state, left, steps)
         }
     }
 }
@@ -110,6 +111,8 @@ trait Knowledge: Copy {
     /// The message that goes inwards.
     type Message: Copy;
     fn observe(chain: &StateEvolution, signal: Self) -> Self::Message;
+    /// What the left factor of a product then is known with.
+    fn left(chain: &StateEvolution, signal: Self) -> Option<Belief>;
     fn pass(
         factor: &dyn FactorAverage,
         inner: Self,
@@ -124,6 +127,10 @@ impl Knowledge for Belief {
     type Message = f64;
     fn observe(chain: &StateEvolution, signal: Self) -> f64 {
         chain.observation.snr_at(signal.overlap, chain.noise())
+    }
+    fn left(chain: &StateEvolution, signal: Self) -> Option<Belief> {
+        let left = chain.observation.left(signal.overlap, chain.noise());
+        left.map(|(_, belief, _)| belief)
     }
     fn pass(
         factor: &dyn FactorAverage,
@@ -155,6 +162,9 @@ impl Knowledge for Overlap {
             noise: snr(signal.norm),
         }
     }
+    fn left(_: &StateEvolution, _: Self) -> Option<Belief> {
+        None
+    }
     fn pass(
         factor: &dyn FactorAverage,
         inner: Self,
@@ -178,13 +188,15 @@ impl StateEvolution {
     fn run<K: Knowledge>(
         &self,
         mut state: Vec<K>,
+        left: Option<Belief>,
         steps: usize,
     ) -> Result<Trajectory, ReplicaError> {
-        let mut found = vec![self.step(0, &state)];
+        let mut found = vec![self.step(0, &state, left)];
         for iteration in 1..=steps {
-            let message = K::observe(self, state[self.signal()]);
+            let signal = state[self.signal()];
+            let message = K::observe(self, signal);
             self.iterate(&mut state, message)?;
-            found.push(self.step(iteration, &state));
+            found.push(self.step(iteration, &state, K::left(self, signal)));
         }
         Ok(Trajectory { steps: found })
     }
@@ -210,30 +222,45 @@ impl StateEvolution {
         Ok(())
     }
 
-    fn step<K: Knowledge>(&self, iteration: usize, state: &[K]) -> TrajectoryStep {
-        let described = self.variables.iter().zip(state).map(|(v, k)| {
-            let o = k.overlap();
+    fn step<K: Knowledge>(
+        &self,
+        iteration: usize,
+        state: &[K],
+        left: Option<Belief>,
+    ) -> TrajectoryStep {
+        let describe = |v: &Variable, o: Overlap| {
             let mse = if o.truth == o.norm {
                 o.variance // direct, without the cancellation below
             } else {
                 v.second_moment - 2.0 * o.truth + o.norm
             };
-            let variable = TrajectoryVariable {
+            TrajectoryVariable {
                 truth: o.truth,
                 norm: o.norm,
                 claimed: o.variance,
                 mse,
-            };
-            (v, variable)
-        });
-        let all: Vec<_> = described.collect();
-        let signal = all[self.signal()].1;
-        let declared = all.into_iter().filter(|(v, _)| !v.is_field);
+            }
+        };
+        let declared = self
+            .variables
+            .iter()
+            .zip(state)
+            .filter(|(v, _)| !v.is_field);
+        let mut variables: BTreeMap<_, _> = declared
+            .map(|(v, k)| (v.name.clone(), describe(v, k.overlap())))
+            .collect();
+        if let (Some(belief), Some(v)) = (left, self.left()) {
+            variables.insert(v.name.clone(), describe(v, belief.overlap()));
+        }
+        let signal = describe(
+            &self.variables[self.signal()],
+            state[self.signal()].overlap(),
+        );
         TrajectoryStep {
             iteration,
             mmse: signal.mse,
             claimed: signal.claimed,
-            variables: declared.map(|(v, k)| (v.name.clone(), k)).collect(),
+            variables,
         }
     }
 
@@ -263,8 +290,17 @@ impl StateEvolution {
         Ok(())
     }
 
-    fn matched(&self, start: &Start) -> Result<Vec<Belief>, ReplicaError> {
+    /// The left factor of a product.
+    fn left(&self) -> Option<&Variable> {
+        let left = self.observation.left(0.0, self.noise());
+        left.map(|(variable, ..)| variable)
+    }
+
+    /// The beliefs of a start, and that of the left factor of a product.
+    fn matched(&self, start: &Start) -> Result<(Vec<Belief>, Option<Belief>), ReplicaError> {
         let mut state = self.means()?;
+        // Nothing but its prior, without a message.
+        let mut left = Belief::left(self, Belief::default());
         let signal = self.signal();
         match start {
             Start::SideInformation { snr } => {
@@ -279,21 +315,26 @@ impl StateEvolution {
             }
             Start::Overlaps(overlaps) => {
                 for (name, overlap) in overlaps {
+                    let known = |rho: f64| {
+                        checked("overlap", *overlap, rho)?;
+                        Ok::<_, ReplicaError>(Belief {
+                            overlap: *overlap,
+                            mmse: rho - overlap,
+                        })
+                    };
                     let named = self.variables.iter().position(|v| v.name == *name);
-                    let Some(i) = named else {
-                        return Err(ReplicaError::UnknownVariable(name.clone()));
-                    };
-                    let rho = self.variables[i].second_moment;
-                    checked("overlap", *overlap, rho)?;
-                    state[i] = Belief {
-                        overlap: *overlap,
-                        mmse: rho - overlap,
-                    };
+                    match (named, self.left()) {
+                        (Some(i), _) => state[i] = known(self.variables[i].second_moment)?,
+                        (None, Some(v)) if v.name == *name => {
+                            left = Some(known(v.second_moment)?);
+                        }
+                        _ => return Err(ReplicaError::UnknownVariable(name.clone())),
+                    }
                 }
             }
             Start::Mean | Start::Random { .. } => {}
         }
-        Ok(state)
+        Ok((state, left))
     }
 
     fn random(&self, truth: f64, norm: f64) -> Result<Vec<Overlap>, ReplicaError> {

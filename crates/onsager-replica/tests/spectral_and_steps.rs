@@ -2,7 +2,10 @@
 
 mod common;
 
-use common::{close, predict, wigner};
+use std::sync::Arc;
+
+use common::{activation, close, predict, wigner};
+use onsager_model::Chain;
 use onsager_replica::spectral::{
     Covariance, SpikedMatrix, Status, lamp, lamp_overlaps, lamp_spectrum, pca, pca_spectrum,
 };
@@ -108,6 +111,46 @@ fn deep_sign_layers_share_the_threshold() {
     let found = lamp_spectrum(&covariance, SpikedMatrix::Wigner { noise: 0.5 }).unwrap();
     close(found.overlap, lamp(&tree).unwrap().cos_squared, 1e-14);
     assert_eq!(found.outlier, Some(1.0));
+}
+
+/// On trees: optimal on both sides for Gaussian factors, blind to the law of the left factor, at
+/// rest as a start, and refused where zero is no fixed point.
+#[test]
+fn spectral_methods_read_rectangular_trees() {
+    let linear = || Chain::new(Arc::new(Gaussian::standard())).layer(2.0, activation("linear"));
+    let gaussian = |mean| Chain::new(Arc::new(Gaussian::new(mean, 2.5).unwrap()));
+    let tree = linear().spiked_wishart(0.9, 0.6, gaussian(0.0)).unwrap();
+    let (found, optimal) = (lamp(&tree).unwrap(), predict(&tree).optimal);
+    close(found.mse, optimal.mmse, 1e-9);
+    close(found.mse_left.unwrap(), optimal.mmse_left.unwrap(), 1e-9);
+    close(found.threshold, 2.5 * (0.6f64 * 3.0).sqrt(), 1e-13);
+    let mut overlaps = lamp_overlaps(&tree).unwrap();
+    close(overlaps["z"], optimal.variables["z"].overlap, 1e-8);
+    let steps = trajectory(&tree, &Start::Overlaps(overlaps.clone()), 3)
+        .unwrap()
+        .steps;
+    for step in &steps {
+        close(step.mmse, optimal.mmse, 1e-9);
+        close(step.variables["u"].mse, optimal.mmse_left.unwrap(), 1e-9);
+    }
+    overlaps.insert("w".into(), 0.1);
+    assert!(trajectory(&tree, &Start::Overlaps(overlaps), 1).is_err());
+
+    // Signs on the left: the same start, and more from then on.
+    let signs = Chain::new(Arc::new(Rademacher));
+    let tree = linear().spiked_wishart(0.36, 0.6, signs).unwrap();
+    close(lamp(&tree).unwrap().mse, found.mse, 1e-9);
+    let start = Start::Overlaps(lamp_overlaps(&tree).unwrap());
+    let steps = trajectory(&tree, &start, 1).unwrap().steps;
+    assert!(steps[1].variables["u"].mse < steps[0].variables["u"].mse);
+
+    for left in [gaussian(0.5), linear()] {
+        let tree = linear().spiked_wishart(0.9, 0.6, left).unwrap();
+        assert!(lamp(&tree).is_err() && lamp_overlaps(&tree).is_err());
+        assert!(pca(&tree).is_ok());
+    }
+    let denoising = linear().denoising(0.9).unwrap();
+    assert!(pca(&denoising).is_err() && lamp(&denoising).is_err());
 }
 
 /// The fixed point of state evolution for a linear layer and a Gaussian left factor, iterated: with

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use rand::Rng;
 
-use crate::columns::{Channels, Column, HalfLines, Line, channels};
+use crate::columns::{Channels, Column, HalfLines, Line, Pieces, channels};
 use crate::special::{Interval, interval, log_add_exp, ndtr};
 use crate::{Moments, Precisions, ScalarError};
 
@@ -660,7 +660,7 @@ impl Activation for PiecewiseLinear {
         match *self.pieces {
             [piece] => channels(Line(piece), column, out),
             [below, above] => channels(HalfLines { below, above }, column, out),
-            _ => out.fill(b.len(), |i| self.channel(a.at(i), b[i], omega[i], v.at(i))),
+            _ => channels(Pieces(&self.pieces), column, out),
         }
     }
     fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {

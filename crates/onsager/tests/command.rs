@@ -306,6 +306,73 @@ fn simulations_take_their_options() {
 }
 
 #[test]
+fn simulations_of_rectangular_matrices_have_two_sides() {
+    let model = wishart("wishart-simulate.toml", &[("linear", 2.0)]);
+    let base = [
+        "simulate", &model, "--size", "300", "--trials", "16", "--seed", "1",
+    ];
+    let mut means = Vec::new();
+    for algorithm in ["pca", "lamp", "amp"] {
+        let found = json(&[&base[..], &["--algorithm", algorithm]].concat());
+        let prediction = &found["prediction"];
+        let (right, left) = match algorithm {
+            "amp" => ("mmse", "mmse_left"),
+            _ => ("mse", "mse_left"),
+        };
+        for (side, predicted) in [("mse", right), ("mse_left", left)] {
+            let error = found[side]["standard_error"].as_f64().unwrap();
+            // Five standard errors, and a bias of order 1/p.
+            let predicted = prediction[predicted].as_f64().unwrap();
+            near(&found[side]["mean"], predicted, 5.0 * error + 5.0 / 300.0);
+            means.push(predicted);
+        }
+        assert_eq!(
+            found["overlap_left"]["trials"].as_array().unwrap().len(),
+            16
+        );
+    }
+    // (Δ² + Δ)/(β + Δ) and, on the left, Δ(β + Δ)/(β(1 + Δ)); then less, and for Gaussian factors
+    // nothing is left to gain.
+    assert!((means[0] - 0.75 / 2.5).abs() < 1e-14 && (means[1] - 1.25 / 3.0).abs() < 1e-14);
+    assert!(means[2] < 0.8 * means[0] && means[3] < means[1]);
+    assert!((means[4] - means[2]).abs() < 1e-8 && (means[5] - means[3]).abs() < 1e-8);
+    assert!(text(&base).contains("predicted mmse (left)"));
+    assert!(!text(&["simulate", "spiked-sign", "--size", "60"]).contains("(left)"));
+
+    let arguments = [
+        "predict",
+        &model,
+        "--trajectory",
+        "2",
+        "--start",
+        "spectral",
+    ];
+    let steps = json(&arguments)["trajectory"].clone();
+    for step in steps.as_array().unwrap() {
+        near(&step["mmse"], means[2], 1e-8);
+        near(&step["variables"]["u"]["mse"], means[3], 1e-8);
+    }
+    let relu = wishart("wishart-relu.toml", &[("relu", 2.0)]);
+    for arguments in [
+        &["simulate", &relu, "--size", "60", "--algorithm", "lamp"],
+        &["simulate", &relu, "--size", "60", "--start", "spectral"],
+    ] {
+        let output = onsager(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("not supported yet"));
+    }
+    let huge = onsager(&[
+        "simulate",
+        &model,
+        "--size",
+        "3000000",
+        "--algorithm",
+        "pca",
+    ]);
+    assert_eq!(huge.status.code(), Some(2));
+}
+
+#[test]
 fn models_are_listed_and_printed() {
     let listed = json(&["models"]);
     assert!(

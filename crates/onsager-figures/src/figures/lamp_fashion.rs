@@ -1,6 +1,5 @@
 //! The covariance of Fashion-MNIST as a prior: what its own spectrum predicts for Gaussian spikes.
 
-use onsager_amp::spectral::lamp_with;
 use onsager_ensembles::Seed;
 use onsager_replica::spectral::{Covariance, SpikedMatrix, lamp_given, pca_spectrum};
 use onsager_scalar::Prior;
@@ -9,7 +8,7 @@ use onsager_scalar::prior::Gaussian;
 use crate::agreement::{Agreement, Claim, Identity, Sample, Success};
 use crate::data::PIXELS;
 use crate::drawing::{Axis, BLACK, Dash, Line, Marker, Picture, Plot, Points, Rule};
-use crate::figures::spiked_fashion::{Data, component, data, matrix};
+use crate::figures::spiked_fashion::{Data, component, data, linearised, matrix};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// Overlap and transition from measured eigenvalues.
@@ -202,7 +201,7 @@ fn simulate(context: &Context, relative: f64, count: usize) -> Result<Vec<Row>, 
         let seed = Seed(context.seed(trial as u64, "trial"));
         let x = spike(data, seed);
         let y = matrix(&x, noise, seed)?;
-        let lamp = lamp_with(y.clone(), noise, &data.covariance, 1.0)?;
+        let lamp = linearised(&y, noise)?;
         found.push(lamp.squared_cosine(&x));
         lost.push(component(&y, noise)?.squared_cosine(&x));
         let weights = data.weights(&x);

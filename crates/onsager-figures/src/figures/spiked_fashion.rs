@@ -4,7 +4,9 @@
 use std::sync::{Arc, LazyLock};
 
 use onsager_amp::Problem;
-use onsager_amp::spectral::{Spectral, lamp_with, normalised_error, optimal_error, pca};
+use onsager_amp::spectral::{
+    Spectral, SpikedMatrix, lamp_with, normalised_error, optimal_error, pca,
+};
 use onsager_ensembles::Seed;
 use onsager_ensembles::sample::spiked_wigner;
 use onsager_model::{Chain, Instance};
@@ -392,8 +394,13 @@ pub(crate) fn component(y: &Arc<dyn LinearOperator>, noise: f64) -> Result<Spect
 }
 
 /// Its leading eigenvector under linearised message passing with the covariance of the images.
-fn linearised(y: &Arc<dyn LinearOperator>, noise: f64) -> Result<Spectral, FigureError> {
-    Ok(lamp_with(y.clone(), noise, &data()?.covariance, 1.0)?)
+pub(crate) fn linearised(y: &Arc<dyn LinearOperator>, noise: f64) -> Result<Spectral, FigureError> {
+    let spiked = SpikedMatrix {
+        matrix: y.clone(),
+        noise,
+        left: None,
+    };
+    Ok(lamp_with(&spiked, &data()?.covariance, 1.0)?)
 }
 
 /// Squared overlap of the principal component at a smaller size.

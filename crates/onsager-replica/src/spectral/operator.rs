@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use onsager_ensembles::{
-    Affine, MarchenkoPastur, Preconditioned, Semicircle, Spectrum as Law, Support,
+    Affine, Level, MarchenkoPastur, Preconditioned, Semicircle, Spectrum as Law, Support,
 };
+use onsager_model::{FactorKind, Tree};
 use serde::Serialize;
 use serde::ser::SerializeStruct;
 
@@ -40,6 +41,33 @@ pub enum SpikedMatrix {
 }
 
 impl SpikedMatrix {
+    /// What a tree declares.
+    ///
+    /// # Errors
+    /// An observation that is not a spiked matrix.
+    pub fn of(tree: &Tree) -> Result<Self, ReplicaError> {
+        let last = tree.factors().last();
+        match last.map(|f| (&f.kind, f.variables.as_slice())) {
+            Some((&FactorKind::SpikedWigner { noise }, _)) => Ok(Self::Wigner { noise }),
+            Some((&FactorKind::SpikedWishart { noise, aspect }, &[_, u])) => Ok(Self::Wishart {
+                noise,
+                aspect,
+                left: tree.variables()[u].second_moment,
+            }),
+            _ => Err(ReplicaError::NotSupported(
+                "spectral methods need a spiked matrix".into(),
+            )),
+        }
+    }
+
+    /// `cos²` of the left factor in the linear theory, for a signal known with overlap `q`.
+    pub(crate) fn overlap_left(self, q: f64) -> Option<f64> {
+        match self {
+            Self::Wigner { .. } => None,
+            Self::Wishart { noise, left, .. } => Some(q / (noise / left + q)),
+        }
+    }
+
     fn check(self) -> Result<Self, ReplicaError> {
         let (Self::Wigner { noise } | Self::Wishart { noise, .. }) = self;
         let others = match self {
@@ -268,13 +296,7 @@ pub fn lamp_spectrum(
         } => Preconditioned::wishart(law, noise / left, aspect, rho)?,
     };
     let overlap = covariance.overlap(matrix)?;
-    let overlap_left = match matrix {
-        SpikedMatrix::Wigner { .. } => None,
-        SpikedMatrix::Wishart { noise, left, .. } => {
-            let q = rho * overlap;
-            Some(q / (noise / left + q))
-        }
-    };
+    let overlap_left = matrix.overlap_left(rho * overlap);
     Ok(Spectrum {
         law: Arc::new(bulk),
         outlier: (overlap > 0.0).then_some(1.0),
@@ -301,6 +323,15 @@ impl Covariance {
     /// As for [`lamp_spectrum`].
     pub fn overlap(&self, matrix: SpikedMatrix) -> Result<f64, ReplicaError> {
         let (mean, rho) = (self.square_mean(), self.second_moment());
+        let levels = self.levels(matrix)?;
+        let overlap = |at: &Level| ((mean + at.tau * at.second) / rho).min(1.0);
+        Ok(levels.last().map_or(0.0, overlap))
+    }
+
+    /// The averages of the covariances of all variables at the fixed point of the linear theory;
+    /// nothing above the threshold.
+    pub(crate) fn levels(&self, matrix: SpikedMatrix) -> Result<Vec<Level>, ReplicaError> {
+        let mean = self.square_mean();
         // A function of τ that turns positive where τ is the ratio that the matrix sends back,
         // divided by τ, which leaves the solution 0 out.
         let excess: Box<dyn Fn(f64, f64) -> f64> = match matrix.check()? {
@@ -317,8 +348,7 @@ impl Covariance {
             }),
         };
         let levels = self.law().turning(&|at| excess(at.tau, at.second));
-        let found = levels.and_then(|levels| levels.last().copied());
-        Ok(found.map_or(0.0, |at| ((mean + at.tau * at.second) / rho).min(1.0)))
+        Ok(levels.unwrap_or_default())
     }
 
     /// The noise at which the outlier of [`lamp_spectrum`] joins the bulk; `None` with a mean.

@@ -89,6 +89,8 @@ enum Precision {
 struct Trial {
     mse: f64,
     overlap: f64,
+    /// Error and overlap of the left factor of a product.
+    left: Option<(f64, f64)>,
     claimed_mse: Option<f64>,
     nishimori_gap: Option<f64>,
     iterations: Option<f64>,
@@ -103,6 +105,11 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     claimed_mse: Option<Summary>,
     overlap: Summary,
+    /// Of the left factor of a product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mse_left: Option<Summary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlap_left: Option<Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     nishimori_gap: Option<Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,6 +147,11 @@ struct Predicted {
     /// Of a spectral method, where the theory covers it.
     #[serde(skip_serializing_if = "Option::is_none")]
     mse: Option<f64>,
+    /// The same of the left factor of a product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mmse_left: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mse_left: Option<f64>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -279,8 +291,11 @@ fn check_memory(arguments: &Arguments, tree: &Tree, sizes: &[usize]) -> Result<(
         tree.factors()
             .iter()
             .map(|factor| match (&factor.kind, factor.variables.as_slice()) {
-                (FactorKind::Linear { .. }, &[inner, outer]) => size(inner)
-                    .saturating_mul(size(outer))
+                (
+                    FactorKind::Linear { .. } | FactorKind::SpikedWishart { .. },
+                    &[columns, rows],
+                ) => size(columns)
+                    .saturating_mul(size(rows))
                     .saturating_mul(entry),
                 (FactorKind::SpikedWigner { .. }, &[on]) => {
                     size(on).saturating_mul(size(on)).saturating_mul(entry) / 2
@@ -361,9 +376,14 @@ fn message_passing(problem: &Problem, settings: &Settings) -> Result<Option<Tria
     let (Some(mse), Some(overlap)) = (outcome.mse, outcome.overlap) else {
         return Ok(None);
     };
+    let left = left_of(problem.tree())
+        .map(|u| &problem.tree().variables()[u].name)
+        .and_then(|name| outcome.variables.iter().find(|v| v.name == *name))
+        .and_then(|u| u.mse.zip(u.overlap));
     let trial = Trial {
         mse,
         overlap,
+        left,
         claimed_mse: Some(outcome.claimed_mse),
         nishimori_gap: Some(outcome.nishimori_gap),
         iterations: Some(outcome.iterations as f64),
@@ -383,9 +403,16 @@ fn spectral_trial(
     let tree = problem.tree();
     let rho = tree.signal().second_moment;
     let cos2 = found.squared_cosine(instance.truth(tree.signal_index())?);
+    let scaled = |rho: f64, cos2: f64| (spectral::optimal_error(rho, cos2), rho * cos2);
+    let left = left_of(tree).and_then(|u| {
+        let cos2 = found.squared_cosine_left(instance.truth(u)?)?;
+        Some(scaled(tree.variables()[u].second_moment, cos2))
+    });
+    let (mse, overlap) = scaled(rho, cos2);
     Some(Trial {
-        mse: spectral::optimal_error(rho, cos2),
-        overlap: rho * cos2,
+        mse,
+        overlap,
+        left,
         claimed_mse: None,
         nishimori_gap: None,
         iterations: None,
@@ -397,6 +424,15 @@ fn spectral_trial(
             Stop::NotConverged
         },
     })
+}
+
+/// The variable that the signal is multiplied with, if any.
+fn left_of(tree: &Tree) -> Option<usize> {
+    let last = tree.factors().last()?;
+    match (&last.kind, last.variables.as_slice()) {
+        (FactorKind::SpikedWishart { .. }, &[_, u]) => Some(u),
+        _ => None,
+    }
 }
 
 /// The error of the fixed point that the start leads to, at the ratios that the sizes realise.
@@ -411,9 +447,12 @@ fn prediction(arguments: &Arguments, tree: &Tree, sizes: &[usize]) -> Option<Pre
             Algorithm::Lamp => theory::lamp(&tree).ok(),
             Algorithm::Amp | Algorithm::Vamp | Algorithm::Ep => None,
         };
+        let reached = most.filter(|_| informed).unwrap_or(&found.algorithmic);
         Ok(Predicted {
-            mmse: most.filter(|_| informed).unwrap_or(&found.algorithmic).mmse,
+            mmse: reached.mmse,
             mse: mse.map(|spectral| spectral.mse),
+            mmse_left: reached.mmse_left,
+            mse_left: mse.and_then(|spectral| spectral.mse_left),
         })
     };
     predict()
@@ -439,6 +478,8 @@ fn report(trials: &[Trial], prediction: Option<Predicted>) -> Report {
         mse: Summary::of(trials.iter().map(|t| t.mse).collect()),
         claimed_mse: of(&|t| t.claimed_mse),
         overlap: Summary::of(trials.iter().map(|t| t.overlap).collect()),
+        mse_left: of(&|t| t.left.map(|(mse, _)| mse)),
+        overlap_left: of(&|t| t.left.map(|(_, overlap)| overlap)),
         nishimori_gap: of(&|t| t.nishimori_gap),
         iterations: of(&|t| t.iterations),
         products: trials.iter().map(|t| t.products).sum(),
@@ -502,6 +543,8 @@ fn describe(
     for (name, summary) in [
         ("claimed mse", &report.claimed_mse),
         ("overlap", &Some(Summary::of(report.overlap.trials.clone()))),
+        ("mse (left)", &report.mse_left),
+        ("overlap (left)", &report.overlap_left),
         ("nishimori gap", &report.nishimori_gap),
         ("iterations", &report.iterations),
     ] {
@@ -511,11 +554,14 @@ fn describe(
     }
     if let Some(predicted) = &report.prediction {
         let mut add = |name: &str, x: f64| rows.push(vec![name.to_string(), output::number(x)]);
-        predicted
-            .mse
-            .into_iter()
-            .for_each(|x| add("predicted mse", x));
-        add("predicted mmse", predicted.mmse);
+        for (name, value) in [
+            ("predicted mse", predicted.mse),
+            ("predicted mmse", Some(predicted.mmse)),
+            ("predicted mse (left)", predicted.mse_left),
+            ("predicted mmse (left)", predicted.mmse_left),
+        ] {
+            value.into_iter().for_each(|x| add(name, x));
+        }
     }
     let s = &report.status;
     let counts: Vec<String> = [
