@@ -15,6 +15,7 @@ pub use operator::{Spectrum, SpikedMatrix, lamp_spectrum, pca_spectrum};
 
 use crate::ReplicaError;
 use crate::chain::StateEvolution;
+use crate::threshold::Key;
 
 /// What a leading eigenvector finds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -125,7 +126,8 @@ pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f
 
 fn spiked(tree: &Tree) -> Result<StateEvolution, ReplicaError> {
     let chain = StateEvolution::new(tree)?;
-    if chain.observation.is_even() && chain.observation.left(0.0, 1.0).is_none() {
+    let is_product = chain.observation.left(chain.nothing(), 1.0).is_some();
+    if chain.key() == Key::Noise && chain.observation.is_even() && !is_product {
         Ok(chain)
     } else {
         Err(ReplicaError::NotSupported(

@@ -109,7 +109,7 @@ pub fn trajectory(tree: &Tree, start: &Start, steps: usize) -> Result<Trajectory
 trait Knowledge: Copy {
     /// The message that goes inwards.
     type Message: Copy;
-    fn observe(chain: &StateEvolution, signal: Self) -> Self::Message;
+    fn observe(chain: &StateEvolution, signal: Self) -> Result<Self::Message, ReplicaError>;
     fn pass(
         factor: &dyn FactorAverage,
         inner: Self,
@@ -122,8 +122,8 @@ trait Knowledge: Copy {
 
 impl Knowledge for Belief {
     type Message = f64;
-    fn observe(chain: &StateEvolution, signal: Self) -> f64 {
-        chain.observation.snr_at(signal.overlap, chain.noise())
+    fn observe(chain: &StateEvolution, signal: Self) -> Result<f64, ReplicaError> {
+        Ok(chain.observation.snr_at(signal, chain.noise()))
     }
     fn pass(
         factor: &dyn FactorAverage,
@@ -147,13 +147,8 @@ impl Knowledge for Belief {
 
 impl Knowledge for Overlap {
     type Message = Order;
-    fn observe(chain: &StateEvolution, signal: Self) -> Order {
-        let snr = |overlap| chain.observation.snr_at(overlap, chain.noise());
-        Order {
-            precision: snr(signal.norm),
-            gain: snr(signal.truth),
-            noise: snr(signal.norm),
-        }
+    fn observe(chain: &StateEvolution, signal: Self) -> Result<Order, ReplicaError> {
+        chain.observation.answer(signal)
     }
     fn pass(
         factor: &dyn FactorAverage,
@@ -182,7 +177,7 @@ impl StateEvolution {
     ) -> Result<Trajectory, ReplicaError> {
         let mut found = vec![self.step(0, &state)];
         for iteration in 1..=steps {
-            let message = K::observe(self, state[self.signal()]);
+            let message = K::observe(self, state[self.signal()])?;
             self.iterate(&mut state, message)?;
             found.push(self.step(iteration, &state));
         }

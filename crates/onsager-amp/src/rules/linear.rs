@@ -177,7 +177,8 @@ impl<F: Field> Rule<F> for Linear<F> {
                 precision: Precisions::Shared(precision),
                 field: &field,
             };
-            outer.moments(below, above.run(first..first + z.len()), &mut moments);
+            let above = above.run(first..first + z.len());
+            outer.moments(first, below, above, &mut moments);
             for ((([h, x], b), g), kept) in moments.iter().zip(&field).zip(out).zip(kept) {
                 *g = h.0.scale(precision) - *b;
                 *kept = [*g, *b, h.0, F::from_real(h.1), x.0, F::from_real(x.1)];

@@ -2,6 +2,7 @@
 
 mod denoising;
 mod fixed;
+mod likelihood;
 mod linear;
 mod scalar;
 mod wigner;
@@ -11,6 +12,7 @@ use onsager_model::{FactorKind, Tree};
 
 pub use denoising::Denoising;
 pub(crate) use fixed::{Fixed, LinearLayer};
+pub use likelihood::Likelihood;
 pub use linear::Linear;
 pub use scalar::{Mmse, MmseLayer};
 pub use wigner::Wigner;
@@ -60,6 +62,9 @@ pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule
                 FactorKind::Denoising { noise } => {
                     Box::new(Denoising::new(problem.data(f)?.clone(), *noise))
                 }
+                FactorKind::Likelihood(law) => {
+                    Box::new(Likelihood::new(law.clone(), problem.data(f)?.clone()))
+                }
                 _ => {
                     return Err(AmpError::NotSupported(format!(
                         "message passing at {factor}"
@@ -92,7 +97,10 @@ fn may_freeze(tree: &Tree, f: usize) -> bool {
                 FactorKind::Activation(phi) => phi.is_discrete(),
                 _ => false,
             });
-    let discontinuous =
-        kinds(field).any(|k| matches!(k, FactorKind::Activation(phi) if phi.is_discontinuous()));
+    let discontinuous = kinds(field).any(|k| match k {
+        FactorKind::Activation(phi) => phi.is_discontinuous(),
+        FactorKind::Likelihood(law) => law.sharpness(tree.variables()[field].second_moment) == Some(0.0),
+        _ => false,
+    });
     discrete && discontinuous
 }

@@ -112,7 +112,8 @@ fn single(arguments: &Arguments, document: &Document) -> Result<(), Failure> {
 }
 
 fn sweep(arguments: &Arguments, document: &Document, sweep: &Sweep) -> Result<(), Failure> {
-    let key = document.quantity(&sweep.key)?.key.clone();
+    let quantity = document.quantity(&sweep.key)?;
+    let key = quantity.key.clone();
     let values = sweep.values();
     let at = |value: f64| -> Result<StateEvolution, Failure> {
         let mut document = document.clone();
@@ -122,10 +123,11 @@ fn sweep(arguments: &Arguments, document: &Document, sweep: &Sweep) -> Result<()
     // What a number may be is an interval: with both ends every value is allowed.
     let first = at(sweep.from)?;
     at(sweep.to)?;
-    // One curve serves every noise of one model.
-    let shared = match key.as_str() {
-        "observation.noise" if values.len() > 1 => Some(first.curve(None)?),
-        _ => None,
+    // One curve serves every noise of one model, or every sampling ratio.
+    let shared = if values.len() > 1 && input::key(quantity) == first.key() {
+        Some(first.curve(None)?)
+    } else {
+        None
     };
     let bar = output::progress(values.len(), "predict");
     let mut points = Vec::with_capacity(values.len());
@@ -133,10 +135,11 @@ fn sweep(arguments: &Arguments, document: &Document, sweep: &Sweep) -> Result<()
         if interrupt::stopped() {
             break;
         }
-        let inside = |c: &&onsager::replica::Curve| c.range.0 <= *value && *value <= c.range.1;
         let evolution = at(*value)?;
+        let noise = evolution.noise();
+        let inside = |c: &&onsager::replica::Curve| c.range.0 <= noise && noise <= c.range.1;
         let prediction = match shared.as_ref().filter(inside) {
-            Some(curve) => evolution.predict_on(curve, *value)?,
+            Some(curve) => evolution.predict_on(curve, noise)?,
             None => evolution.predict()?,
         };
         points.push(Point {
