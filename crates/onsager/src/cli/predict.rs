@@ -6,7 +6,7 @@ use onsager::replica::{FixedPoint, Prediction, StateEvolution, TrajectoryStep};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::input::{ModelArguments, Sweep};
+use super::input::{self, ModelArguments, Sweep};
 use super::trajectory::{self, Start};
 use super::{interrupt, output};
 
