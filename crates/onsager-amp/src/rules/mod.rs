@@ -38,6 +38,8 @@ pub enum Variances {
 /// A matrix or data that is missing, a kind that has no rule yet.
 pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule>>, AmpError> {
     let factors = problem.tree.factors().iter().enumerate();
+    let is_output = |f: &onsager_model::Factor| matches!(f.kind, FactorKind::Likelihood(_));
+    let outputs = problem.tree.factors().iter().any(is_output);
     factors
         .map(|(f, factor)| -> Result<Box<dyn Rule>, AmpError> {
             Ok(match &factor.kind {
@@ -51,7 +53,8 @@ pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule
                     } else {
                         ROUNDING * inner.second_moment
                     };
-                    Box::new(Linear::new(problem.operator(f)?.clone(), variances, floor))
+                    let rule = Linear::new(problem.operator(f)?.clone(), variances, floor);
+                    Box::new(if outputs { rule.by_curvature() } else { rule })
                 }
                 FactorKind::SpikedWigner { noise } => {
                     Box::new(Wigner::new(problem.operator(f)?.clone(), *noise))
