@@ -71,7 +71,9 @@ impl Schedule {
                 (&factors[f].kind, factors[f].variables.as_slice())
             {
                 step(f, 1);
-                tree.factors_of(*field).filter(|g| *g != f).for_each(|g| step(g, 0));
+                tree.factors_of(*field)
+                    .filter(|g| *g != f)
+                    .for_each(|g| step(g, 0));
             }
             step(f, 0);
         }

@@ -215,7 +215,10 @@ impl Engine {
             let edge = &self.graph.edges[self.graph.of_factor[*f][0]];
             let (n, problems) = (self.graph.sizes[edge.variable], self.graph.problems);
             let said = message.take().unwrap_or_else(|| Message::flat(n, problems));
-            stand_ins.push(std::mem::replace(&mut self.rules[*f], Box::new(Fixed(said))));
+            stand_ins.push(std::mem::replace(
+                &mut self.rules[*f],
+                Box::new(Fixed(said)),
+            ));
         }
         let rest = self.sweep_until_rest();
         for (f, rule) in beyond.iter().zip(stand_ins) {

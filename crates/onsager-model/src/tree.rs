@@ -205,7 +205,8 @@ impl Tree {
     /// ```
     pub fn sensors(&self) -> impl Iterator<Item = usize> + '_ {
         let seen = |f: &Factor| f.variables.first() == Some(&self.signal);
-        let outer = |f: &Factor| f.kind.is_observation() || matches!(f.kind, FactorKind::Linear { .. });
+        let outer =
+            |f: &Factor| f.kind.is_observation() || matches!(f.kind, FactorKind::Linear { .. });
         (0..self.factors.len()).filter(move |f| seen(&self.factors[*f]) && outer(&self.factors[*f]))
     }
 
@@ -458,7 +459,10 @@ impl Chain {
             mean: 0.0,
             is_field: true,
         });
-        tree.join(FactorKind::Linear { aspect, entries }, vec![signal, signal + 1]);
+        tree.join(
+            FactorKind::Linear { aspect, entries },
+            vec![signal, signal + 1],
+        );
         tree.join(FactorKind::Likelihood(output), vec![signal + 1]);
         Ok(tree)
     }
@@ -576,7 +580,10 @@ impl Chain {
                 is_field: false,
             };
             tree.variables.extend([field, output]);
-            tree.join(FactorKind::Linear { aspect, entries }, vec![inner, inner + 1]);
+            tree.join(
+                FactorKind::Linear { aspect, entries },
+                vec![inner, inner + 1],
+            );
             tree.join(FactorKind::Activation(phi), vec![inner + 1, inner + 2]);
         }
         // Rounding in the product of aspects must not make the signal's own ratio differ from 1.

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::{Entries, ModelError};
 use crate::activation::Activation;
 use crate::reader::{Kinds, Range, Reader, Table};
+use crate::{Entries, ModelError};
 
 /// The matrix of a layer or of a measurement.
 ///

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use onsager_model::{Factor, FactorKind, Tree, Variable};
 
 use crate::ReplicaError;
-use crate::factor::{Belief, Denoising, FactorAverage, Observation, Outputs, Passage, Response, average_of};
+use crate::factor::{
+    Belief, Denoising, FactorAverage, Observation, Outputs, Passage, Response, average_of,
+};
 use crate::path::ZeroSet;
 use crate::threshold::Key;
 

@@ -569,7 +569,10 @@ impl Observation for SpikedWishart {
         Some((self.left.variable(), self.left.at(snr)?.0, snr))
     }
     fn potential(&self, known: Belief, noise: f64) -> f64 {
-        let potential = self.left.at(known.overlap / noise).map_or(f64::NAN, |(_, p)| p);
+        let potential = self
+            .left
+            .at(known.overlap / noise)
+            .map_or(f64::NAN, |(_, p)| p);
         self.aspect * potential
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
@@ -696,7 +699,8 @@ impl Observation for Outputs {
         -self.law.entropy(self.second_moment) / noise
     }
     fn answer(&self, _: Overlap) -> Result<Order, ReplicaError> {
-        let what = "a trajectory of a generalised linear model from a start that is no posterior mean";
+        let what =
+            "a trajectory of a generalised linear model from a start that is no posterior mean";
         Err(ReplicaError::NotSupported(what.into()))
     }
     fn scale(&self, _: f64) -> f64 {

@@ -397,8 +397,11 @@ impl StateEvolution {
     fn known_from(&self, v: usize) -> Result<Vec<State>, ReplicaError> {
         let mut states = vec![None; self.variables.len()];
         if v > 0 {
-            let scale = KNOWN_EXACTLY * self.variables[v].second_moment;
-            let direct = self.truncated(v, scale).predict()?.optimal;
+            let rho = self.variables[v].second_moment;
+            let chain = self.truncated(v, KNOWN_EXACTLY * rho);
+            // From where the latent answers at all: in the end it hardly moves.
+            let curve = chain.curve(Some((KNOWN_EXACTLY * rho, 10.0 * rho)))?;
+            let direct = chain.predict_on(&curve, chain.noise())?.optimal;
             for (state, variable) in states[..v].iter_mut().zip(&self.variables) {
                 *state = direct.variables.get(&variable.name).and_then(|x| {
                     let (overlap, mmse) = (x.overlap, x.mmse);

@@ -52,13 +52,7 @@ fn fields(below: &Fields<'_>) -> (Vec<f64>, Option<Vec<f64>>) {
 }
 
 impl Componentwise for Likelihood {
-    fn moments(
-        &self,
-        first: usize,
-        below: Fields<'_>,
-        _: Fields<'_>,
-        out: &mut [[(f64, f64); 2]],
-    ) {
+    fn moments(&self, first: usize, below: Fields<'_>, _: Fields<'_>, out: &mut [[(f64, f64); 2]]) {
         let seen = self.seen(first..first + out.len(), 0, &below);
         for (out, seen) in out.iter_mut().zip(seen) {
             out[0] = (seen.field.mean, seen.field.variance);

@@ -9,7 +9,8 @@ use onsager_scalar::Precisions;
 use super::Variances;
 use crate::message::average;
 use crate::{
-    AmpError, Componentwise, Diagonal, Fields, Memory, Message, Ports, Posterior, Precision, Rule, Variance,
+    AmpError, Componentwise, Diagonal, Fields, Memory, Message, Ports, Posterior, Precision, Rule,
+    Variance,
 };
 
 /// `h = W x/√k`, `W` with `k` columns and independent entries of unit variance, with Onsager

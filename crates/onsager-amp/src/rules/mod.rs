@@ -102,7 +102,9 @@ fn may_freeze(tree: &Tree, f: usize) -> bool {
             });
     let discontinuous = kinds(field).any(|k| match k {
         FactorKind::Activation(phi) => phi.is_discontinuous(),
-        FactorKind::Likelihood(law) => law.sharpness(tree.variables()[field].second_moment) == Some(0.0),
+        FactorKind::Likelihood(law) => {
+            law.sharpness(tree.variables()[field].second_moment) == Some(0.0)
+        }
         _ => false,
     });
     discrete && discontinuous

@@ -35,6 +35,9 @@ pub struct LayerAverage {
     pub growth: f64,
     /// `Ψ_out = E ln Z`, in nats per component.
     pub potential: f64,
+    /// `E [ln Z - b²/(2a)]`, of which `Ψ_out` is the sum with `(aρ + 1)/2`, without the rounding of
+    /// that: the logarithm of the likelihood of `b/a`, but for its norm.
+    pub likelihood: f64,
     /// Self-check: the largest of `|E 1 - 1|`, `|overlap + mmse - ρ|/ρ` and
     /// `|V score - (1 - field_mmse/V)|`, all exactly 0 in theory. It sees rounding and missing
     /// mass; it is smaller than the error of a single average when the rule is too coarse.
@@ -100,6 +103,7 @@ fn between_noises(
         score: x.score,
         growth: x.growth,
         field_mmse: share * (before + share * x.field_mmse),
+        likelihood: x.likelihood - 0.5 * t.ln_1p(),
         potential: x.potential + 0.5 * (t * (a * (rho + after) + 1.0) / c - t.ln_1p()),
         error: x.error,
     })
@@ -139,7 +143,16 @@ fn with_rule(
     for (eta, weight) in fields((phi.pieces(), phi.bend(), phi.parity()), q, v, rule) {
         inner.add(eta, q.sqrt() * eta, weight);
     }
-    let [mass, overlap, mmse, score, field_mmse, growth, potential] = inner.sum;
+    let [
+        mass,
+        overlap,
+        mmse,
+        score,
+        field_mmse,
+        growth,
+        potential,
+        likelihood,
+    ] = inner.sum;
     let rho = phi.second_moment(q + v);
     let checks = [
         mass - 1.0,
@@ -158,6 +171,7 @@ fn with_rule(
         field_mmse,
         growth,
         potential,
+        likelihood,
         error: checks.iter().fold(0.0, |m, x| x.abs().max(m)),
     })
 }
@@ -276,8 +290,8 @@ struct Inner<'a> {
     channels: Channels,
     /// Nodes for all fields, of a function that bends everywhere.
     bent: Vec<Node>,
-    /// Averages of `[1, v², c, g², Var h, (∂g/∂ω)², ln Z]`.
-    sum: [f64; 7],
+    /// Averages of `[1, v², c, g², Var h, (∂g/∂ω)², ln Z, ln Z - b²/(2a)]`.
+    sum: [f64; 8],
 }
 
 impl<'a> Inner<'a> {
@@ -295,7 +309,7 @@ impl<'a> Inner<'a> {
             omegas: vec![],
             channels: Channels::default(),
             bent: vec![],
-            sum: [0.0; 7],
+            sum: [0.0; 8],
         }
     }
 
@@ -417,6 +431,7 @@ impl<'a> Inner<'a> {
                 c.input_variance[i],
                 c.curvature[i] * c.curvature[i],
                 c.log_partition[i],
+                log,
             ];
             for (sum, value) in self.sum.iter_mut().zip(values) {
                 *sum += weight * value;

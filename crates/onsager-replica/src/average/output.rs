@@ -32,8 +32,8 @@ pub struct OutputAverage {
 /// - **Arguments**: overlap `q >= 0` and variance `v > 0` of the field, separate because either may
 ///   be tiny.
 /// - **Identities**: `∂Ψ_y/∂q = score/2` at fixed `q + V`; `V score = 1 - field_mmse/V`.
-/// - **Accuracy**: relative 1e-9, as for [`layer`], whose rule for `ω` it shares; outputs without
-///   noise are sums over their own rule ([`Likelihood::outputs`]).
+/// - **Accuracy**: relative 1e-9, as for [`layer`], whose rule for `ω` it shares; linear outputs with noise are closed forms, outputs
+///   without noise sums over their own rule ([`Likelihood::outputs`]).
 /// - **Errors**: an argument outside its range, or averages that are not finite.
 ///
 /// ```
@@ -47,14 +47,15 @@ pub struct OutputAverage {
 pub fn output(law: &dyn Likelihood, q: f64, v: f64) -> Result<OutputAverage, AverageError> {
     match law.form() {
         Form::Additive { phi, noise } => {
+            if let ([line], None) = (phi.pieces(), phi.bend()) {
+                return affine(line.slope, noise, q, v);
+            }
             let x = layer(phi, 1.0 / noise, q, v)?;
-            // ln P = ln Z - y²/(2Δ) - ln(2πΔ)/2 and E y² = E φ² + Δ.
-            let square = phi.second_moment(q + v) / noise + 1.0;
             let norm = (2.0 * std::f64::consts::PI * noise).ln();
             Ok(OutputAverage {
                 score: x.score,
                 field_mmse: x.field_mmse,
-                potential: x.potential - 0.5 * (square + norm),
+                potential: x.likelihood - 0.5 * norm,
                 error: x.error,
             })
         }
@@ -71,6 +72,21 @@ pub fn output(law: &dyn Likelihood, q: f64, v: f64) -> Result<OutputAverage, Ave
     }
 }
 
+/// `y = s h + √noise n`, up to an offset.
+fn affine(slope: f64, noise: f64, q: f64, v: f64) -> Result<OutputAverage, AverageError> {
+    not_negative("overlap", q)?;
+    positive("field variance", v)?;
+    let square = slope * slope;
+    let total = noise + square * v;
+    let norm = (2.0 * std::f64::consts::PI * std::f64::consts::E * total).ln();
+    Ok(OutputAverage {
+        score: square / total,
+        field_mmse: v * noise / total,
+        potential: -0.5 * norm,
+        error: 0.0,
+    })
+}
+
 fn direct(law: &dyn Likelihood, q: f64, v: f64) -> Result<OutputAverage, AverageError> {
     not_negative("overlap", q)?;
     positive("field variance", v)?;
@@ -82,19 +98,29 @@ fn direct(law: &dyn Likelihood, q: f64, v: f64) -> Result<OutputAverage, Average
         law.outputs(omega, v, &mut outputs);
         for (y, share) in &outputs {
             let seen = law.observe(*y, omega, v);
-            let values = [1.0, seen.score.powi(2), seen.field.variance, seen.log_evidence];
+            let values = [
+                1.0,
+                seen.score.powi(2),
+                seen.field.variance,
+                seen.log_evidence,
+            ];
             for (sum, value) in sum.iter_mut().zip(values) {
                 *sum += weight * share * value;
             }
         }
     }
     let [mass, score, field_mmse, potential] = sum;
-    finite("average of the output", mass + score + field_mmse + potential)?;
+    finite(
+        "average of the output",
+        mass + score + field_mmse + potential,
+    )?;
     Ok(OutputAverage {
         score,
         field_mmse,
         potential,
-        error: (mass - 1.0).abs().max((v * score - (1.0 - field_mmse / v)).abs()),
+        error: (mass - 1.0)
+            .abs()
+            .max((v * score - (1.0 - field_mmse / v)).abs()),
     })
 }
 

@@ -25,9 +25,6 @@ pub struct Noiseless {
     phi: PiecewiseLinear,
     /// Values of the flat pieces, each once.
     values: Vec<f64>,
-    /// By piece, points between which the number of preimages of its values does not change; none
-    /// for a flat piece.
-    cuts: Vec<Vec<f64>>,
     /// By piece, those which share values with it.
     rivals: Vec<Vec<Piece>>,
 }
@@ -50,16 +47,6 @@ impl Noiseless {
             }
         }
         let sloped = |p: &&Piece| p.slope != 0.0;
-        let cuts = pieces.iter().map(|p| {
-            let ends = pieces.iter().filter(sloped);
-            let images = ends.flat_map(|r| [r.at(r.lower), r.at(r.upper)]);
-            let cuts = images.map(|y| (y - p.offset) / p.slope);
-            let mut cuts: Vec<f64> = cuts.filter(|h| p.lower < *h && *h < p.upper).collect();
-            cuts.sort_by(f64::total_cmp);
-            cuts.dedup();
-            cuts
-        });
-        let cuts = cuts.collect();
         let rivals = pieces.iter().enumerate().map(|(i, p)| {
             let others = pieces.iter().enumerate().filter(|(j, _)| i != *j);
             let others = others.map(|(_, r)| r).filter(sloped);
@@ -72,7 +59,6 @@ impl Noiseless {
         let rivals = rivals.collect();
         Self {
             values,
-            cuts,
             rivals,
             phi,
         }
@@ -154,11 +140,10 @@ impl Likelihood for Noiseless {
         self.phi.pieces()
     }
     fn outputs(&self, omega: f64, v: f64, out: &mut Vec<(f64, f64)>) {
-        /// Width of panels in standard deviations, where preimages compete and elsewhere, each with
-        /// [`ORDER`] nodes: the odds of preimages at `ω/√V = w` turn over `1/w`, where at most
-        /// `exp(-w²/2)` is to be found; the rest is a Gaussian.
-        const WIDTHS: (f64, f64) = (1.0, 2.5);
+        /// Nodes of a panel, and its width in standard deviations where nothing but a Gaussian is
+        /// to be seen.
         const ORDER: usize = 12;
+        const WIDTH: f64 = 2.5;
         for y in &self.values {
             let log = self.observe(*y, omega, v).log_evidence;
             // Below, weights and scores underflow one after the other.
@@ -168,7 +153,12 @@ impl Likelihood for Noiseless {
         }
         let sd = v.sqrt();
         let Ok(rule) = Rule::new(ORDER) else { return };
-        for ((p, cuts), rivals) in self.phi.pieces().iter().zip(&self.cuts).zip(&self.rivals) {
+        let near = |p: &Piece| {
+            let from = p.lower.max(omega - RIVAL * sd);
+            let to = p.upper.min(omega + RIVAL * sd);
+            (from < to).then(|| (p.at(from).min(p.at(to)), p.at(from).max(p.at(to))))
+        };
+        for (p, rivals) in self.phi.pieces().iter().zip(&self.rivals) {
             if p.slope == 0.0 {
                 continue;
             }
@@ -177,36 +167,23 @@ impl Likelihood for Noiseless {
             if from >= to {
                 continue;
             }
-            // The steepest and the flattest rival that is near, relative to this piece.
-            let near = |p: &Piece| {
-                let from = p.lower.max(omega - RIVAL * sd);
-                let to = p.upper.min(omega + RIVAL * sd);
-                (from < to).then(|| (p.at(from).min(p.at(to)), p.at(from).max(p.at(to))))
-            };
-            let contrast = rivals.iter().filter_map(|r| {
-                let ((a, b), (c, d)) = near(p).zip(near(r))?;
-                let ratio = (r.slope / p.slope).abs();
-                (a.max(c) < b.min(d)).then_some(ratio.min(1.0 / ratio))
+            // Where a rival is near, too, and the width of panels there: a rival that moves `m` times
+            // as fast turns the odds over `1/((1 + m) z)`, where at most `exp(-z²/2)` is left.
+            let contests = rivals.iter().filter_map(|r| {
+                let (low, high) = near(r)?;
+                let ends = [low, high].map(|y| ((y - p.offset) / p.slope - omega) / sd);
+                let (a, b) = (ends[0].min(ends[1]).max(from), ends[0].max(ends[1]).min(to));
+                let m = (p.slope / r.slope).abs();
+                (a < b).then_some((a, b, (2.0 / (1.0 + m)).min(1.0)))
             });
-            let contrast = contrast.reduce(f64::min);
-            let width = contrast.map_or(WIDTHS.1, |_| WIDTHS.0);
+            let contests: Vec<(f64, f64, f64)> = contests.collect();
             let mut edges = vec![from, to];
-            // Next to its ends a piece may compete with one that is much steeper or flatter.
-            if let Some(contrast) = contrast {
-                let inner = cuts.iter().map(|h| (h - omega) / sd);
-                edges.extend(inner.filter(|z| from < *z && *z < to));
-                let ends = edges.clone();
-                for end in ends {
-                    let mut d = 0.5 * width;
-                    while d > 0.2 * contrast * width {
-                        edges.extend([end - d, end + d].iter().filter(|z| from < **z && **z < to));
-                        d *= 0.5;
-                    }
-                }
-            }
+            edges.extend(contests.iter().flat_map(|c| [c.0, c.1]));
             edges.sort_by(f64::total_cmp);
             edges.dedup();
             for pair in edges.windows(2) {
+                let here = contests.iter().filter(|c| c.0 < pair[1] && pair[0] < c.1);
+                let width = here.map(|c| c.2).fold(WIDTH, f64::min);
                 let parts = ((pair[1] - pair[0]) / width).ceil().max(1.0);
                 let step = (pair[1] - pair[0]) / parts;
                 for k in 0..parts as usize {
