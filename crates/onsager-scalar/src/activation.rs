@@ -267,7 +267,7 @@ impl Piece {
     }
 
     /// The channel restricted to this piece.
-    fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
+    pub(crate) fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
         let whole = self.whole(a, b, omega, v);
         let exponent = whole.exponent - 0.5 * whole.d.ln();
         if self.lower == f64::NEG_INFINITY && self.upper == f64::INFINITY {
@@ -335,7 +335,7 @@ impl Whole {
 
 impl Channel {
     /// The mixture of two exclusive cases.
-    fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         // Both weights, and the sum, from the one exponential that cannot overflow.
         let (high, low) = (
             self.log_partition.max(other.log_partition),

@@ -30,8 +30,14 @@ pub struct LayerAverage {
     pub score: f64,
     /// `E Var h`, the mean squared error of the field.
     pub field_mmse: f64,
+    /// `E (∂g/∂ω)²`: where nothing is known of a field whose sign cannot be told, what a first overlap
+    /// makes of the score.
+    pub growth: f64,
     /// `Ψ_out = E ln Z`, in nats per component.
     pub potential: f64,
+    /// `E [ln Z - b²/(2a)]`, of which `Ψ_out` is the sum with `(aρ + 1)/2`, without the rounding of
+    /// that: the logarithm of the likelihood of `b/a`, but for its norm.
+    pub likelihood: f64,
     /// Self-check: the largest of `|E 1 - 1|`, `|overlap + mmse - ρ|/ρ` and
     /// `|V score - (1 - field_mmse/V)|`, all exactly 0 in theory. It sees rounding and missing
     /// mass; it is smaller than the error of a single average when the rule is too coarse.
@@ -94,7 +100,9 @@ fn between_noises(
         overlap: (x.overlap + t * (2.0 * rho + t * (rho + after) + after)) / (c * c),
         mmse: (after + x.mmse / c) / c,
         score: x.score,
+        growth: x.growth,
         field_mmse: share * (before + share * x.field_mmse),
+        likelihood: x.likelihood - 0.5 * t.ln_1p(),
         potential: x.potential + 0.5 * (t * (a * (rho + after) + 1.0) / c - t.ln_1p()),
         error: x.error,
     })
@@ -102,7 +110,7 @@ fn between_noises(
 
 /// Two numbers that decide the accuracy of a rule.
 #[derive(Debug, Clone, Copy)]
-struct Rule {
+pub(super) struct Rule {
     /// Step in the rule's own variable.
     step: f64,
     /// Radius of the ball kept of all Gaussians together, in standard deviations.
@@ -110,7 +118,7 @@ struct Rule {
 }
 
 /// The largest step with errors below 1e-9; outside the ball lies less than 1e-18.
-const RULE: Rule = Rule {
+pub(super) const RULE: Rule = Rule {
     step: 0.4,
     reach: 9.3,
 };
@@ -131,10 +139,19 @@ fn with_rule(
         let finer = RULE.step / rule.step;
         inner.bent = Some(Bent::new(phi, bend, (a, v), (reach, rule.reach), finer));
     }
-    for (eta, weight) in fields(phi, q, v, rule) {
+    for (eta, weight) in fields((phi.pieces(), phi.bend(), phi.parity()), q, v, rule) {
         inner.add(eta, q.sqrt() * eta, weight);
     }
-    let [mass, overlap, mmse, score, field_mmse, potential] = inner.sum;
+    let [
+        mass,
+        overlap,
+        mmse,
+        score,
+        field_mmse,
+        growth,
+        potential,
+        likelihood,
+    ] = inner.sum;
     let rho = phi.second_moment(q + v);
     let checks = [
         mass - 1.0,
@@ -151,7 +168,9 @@ fn with_rule(
         mmse,
         score,
         field_mmse,
+        growth,
         potential,
+        likelihood,
         error: checks.iter().fold(0.0, |m, x| x.abs().max(m)),
     })
 }
@@ -169,16 +188,22 @@ const BREAK: f64 = 1.2;
 /// From this `β²` on, `ln Z - β²/2` would lose more than 1e-11: the likelihood is computed apart.
 const CANCELLING: f64 = 1e5;
 
-/// Values of `η = ω/√q ~ N(0, 1)` with their weights.
-fn fields(phi: &dyn Activation, q: f64, v: f64, rule: Rule) -> Vec<Node> {
+/// Values of `η = ω/√q ~ N(0, 1)` with their weights, behind a function or an output of these
+/// pieces, bend and parity.
+pub(super) fn fields(
+    (pieces, bend, parity): (&[Piece], Option<f64>, Parity),
+    q: f64,
+    v: f64,
+    rule: Rule,
+) -> Vec<Node> {
     if q == 0.0 {
         return vec![(0.0, 1.0)];
     }
     let width = (v / q).sqrt();
     let mut centres = vec![];
     let mut coarse = COARSE;
-    match phi.bend() {
-        None => turns(phi.pieces(), q.sqrt(), width, &mut centres),
+    match bend {
+        None => turns(pieces, q.sqrt(), width, &mut centres),
         // No place is better than another.
         Some(bend) => {
             let length = ((v + bend * bend) / q).sqrt();
@@ -186,7 +211,7 @@ fn fields(phi: &dyn Activation, q: f64, v: f64, rule: Rule) -> Vec<Node> {
         }
     }
     // With a parity, (ω, β) and (-ω, ±β) weigh the same: twice the half line.
-    let folded = phi.parity() != Parity::None;
+    let folded = parity != Parity::None;
     let from = if folded { 0.0 } else { -rule.reach };
     let mut nodes = graded(&centres, coarse, 0.0, (from, rule.reach), rule.step);
     for (eta, weight) in &mut nodes {
@@ -264,8 +289,8 @@ struct Inner<'a> {
     channels: Channels,
     /// Of a function that bends everywhere.
     bent: Option<Bent<'a>>,
-    /// Averages of `[1, v², c, g², Var h, ln Z]`.
-    sum: [f64; 6],
+    /// Averages of `[1, v², c, g², Var h, (∂g/∂ω)², ln Z, ln Z - b²/(2a)]`.
+    sum: [f64; 8],
 }
 
 impl<'a> Inner<'a> {
@@ -283,7 +308,7 @@ impl<'a> Inner<'a> {
             omegas: vec![],
             channels: Channels::default(),
             bent: None,
-            sum: [0.0; 6],
+            sum: [0.0; 8],
         }
     }
 
@@ -386,7 +411,9 @@ impl<'a> Inner<'a> {
                 c.output_variance[i],
                 c.score[i] * c.score[i],
                 c.input_variance[i],
+                c.curvature[i] * c.curvature[i],
                 c.log_partition[i],
+                log,
             ];
             for (sum, value) in self.sum.iter_mut().zip(values) {
                 *sum += weight * value;

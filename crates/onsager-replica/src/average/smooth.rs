@@ -67,9 +67,9 @@ impl<'a> Bent<'a> {
         }
     }
 
-    /// Adds the averages of `[1, v², c, g², Var h, ln Z]` at one `ω`, with all Gaussians within
-    /// `reach` standard deviations.
-    pub(super) fn add(&mut self, omega: f64, weight: f64, reach: f64, sum: &mut [f64; 6]) {
+    /// Adds the averages of `[1, v², c, g², Var h, (∂g/∂ω)², ln Z, ln Z - b²/(2a)]` at one `ω`, with
+    /// all Gaussians within `reach` standard deviations.
+    pub(super) fn add(&mut self, omega: f64, weight: f64, reach: f64, sum: &mut [f64; 8]) {
         let (root, sd) = (self.a.sqrt(), self.v.sqrt());
         let map = Map {
             phi: self.phi,
@@ -143,10 +143,11 @@ impl<'a> Bent<'a> {
             // The slope of the exponent where the prior holds h, the distance to the prior where
             // the message does: neither cancels there.
             let score = if var_field > 0.5 { force } else { field };
-            let (free, noise) = if gentle {
-                (mass.ln(), (-0.5 * beta * beta).exp())
+            let square = 0.5 * beta * beta;
+            let (free, rest, noise) = if gentle {
+                (mass.ln(), mass.ln() - square, (-square).exp())
             } else {
-                (mass.ln() + 0.5 * beta * beta, 1.0)
+                (mass.ln() + square, mass.ln(), 1.0)
             };
             let weight = weight * step * mass * noise / (2.0 * PI).sqrt();
             let values = [
@@ -155,7 +156,9 @@ impl<'a> Bent<'a> {
                 var_image / self.a,
                 (score / sd).powi(2),
                 self.v * var_field,
+                ((1.0 - var_field) / self.v).powi(2),
                 free,
+                rest,
             ];
             for (sum, value) in sum.iter_mut().zip(values) {
                 *sum += weight * value;

@@ -44,8 +44,39 @@ impl Kernel<4, 7> for HalfLines {
             let message = [a[i], b[i], omega[i], v[i]];
             let below = Part::half(&self.below, -1.0, self.below.upper, message);
             let above = Part::half(&self.above, 1.0, self.above.lower, message);
-            store(out, i, below.and(&above).channel());
+            let difference = if self.below.slope == -self.above.slope && self.above.slope != 0.0 {
+                self.odds(&below, &above, message)
+            } else {
+                below.exponent - above.exponent
+            };
+            store(out, i, below.or(&above, difference).channel());
         }
+    }
+}
+
+impl HalfLines {
+    /// The difference of the exponents of two half lines of opposite slopes, to relative digits: a
+    /// message that hardly tells the two apart leaves it far below either exponent.
+    #[inline(always)]
+    fn odds(&self, below: &Part, above: &Part, [a, b, omega, v]: [f64; 4]) -> f64 {
+        let (p, r, end) = (&self.below, &self.above, self.above.lower);
+        let d = 1.0 + a * r.slope * r.slope * v;
+        // m (2b - a m)/(2d), where m is the value of the affine function at ω.
+        let apart = (p.offset - r.offset) + (p.slope - r.slope) * omega;
+        let together = (p.offset + r.offset) + (p.slope + r.slope) * omega;
+        let whole = apart * (2.0 * b - a * together) / (2.0 * d);
+        // The squares of the distances of two ends that are both far.
+        let left = p.slope * (b - a * (p.offset + p.slope * end));
+        let right = r.slope * (b - a * (r.offset + r.slope * end));
+        let scale = 1.0 / (d * v).sqrt();
+        let sum = (right - left) * v * scale;
+        let difference = (2.0 * (omega - end) + v * (right + left)) * scale;
+        let far = if below.nearest > 0.0 && above.nearest > 0.0 {
+            0.5 * sum * difference
+        } else {
+            0.5 * (above.nearest * above.nearest - below.nearest * below.nearest)
+        };
+        whole + far
     }
 }
 
@@ -124,6 +155,9 @@ fn store<const N: usize>(out: &mut [[f64; N]; 7], i: usize, channel: Channel) {
 struct Part {
     exponent: f64,
     factor: f64,
+    /// How far the centre of the Gaussian lies outside, in standard deviations; its half square is a
+    /// part of the exponent.
+    nearest: f64,
     /// The rest of the channel; its log-partition is not used.
     channel: Channel,
 }
@@ -143,6 +177,7 @@ impl Part {
         Self {
             exponent: whole.exponent - 0.5 * cut.nearest * cut.nearest,
             factor: cut.mass / root,
+            nearest: cut.nearest,
             channel: whole
                 .restricted(input, [side * cut.mean, cut.mean * cut.excess])
                 .channel(piece, 0.0),
@@ -169,6 +204,7 @@ impl Part {
         Self {
             exponent: whole.exponent - 0.5 * cut.nearest * cut.nearest,
             factor: cut.mass / root,
+            nearest: cut.nearest,
             channel: whole
                 .restricted(input, [cut.mean, cut.deficit])
                 .channel(piece, 0.0),
@@ -188,6 +224,7 @@ impl Part {
         Self {
             exponent: from[0][i],
             factor: from[1][i],
+            nearest: 0.0,
             channel: Channel {
                 log_partition: 0.0,
                 output: Moments {
@@ -217,7 +254,12 @@ impl Part {
     /// The mixture of two exclusive cases.
     #[inline(always)]
     fn and(&self, other: &Self) -> Self {
-        let difference = self.exponent - other.exponent;
+        self.or(other, self.exponent - other.exponent)
+    }
+
+    /// The same, given the difference of their exponents.
+    #[inline(always)]
+    fn or(&self, other: &Self, difference: f64) -> Self {
         let small = exp(-difference.abs());
         let first = difference >= 0.0;
         let w = self.factor * if first { 1.0 } else { small };
@@ -226,6 +268,7 @@ impl Part {
         Self {
             exponent: self.exponent.max(other.exponent),
             factor: total,
+            nearest: 0.0,
             channel: self.channel.mixed(w / total, &other.channel, w1 / total),
         }
     }

@@ -102,16 +102,21 @@ fn sweep(arguments: &Arguments, along: &Along<'_>) -> Result<(), Failure> {
     let evolution = |value| -> Result<StateEvolution, Failure> {
         Ok(StateEvolution::new(&along.at(value)?.tree()?)?)
     };
-    // One curve serves every noise of one model.
-    let shared = match (along.key.as_str(), along.values()) {
-        ("observation.noise", &[first, _, ..]) => Some(evolution(first)?.curve(None)?),
+    // One curve serves every noise of one model, or every sampling ratio.
+    let shared = match along.values() {
+        &[first, _, ..] => {
+            let first = evolution(first)?;
+            let serves = along.curve == first.key();
+            serves.then(|| first.curve(None)).transpose()?
+        }
         _ => None,
     };
     let answer = |value: f64| -> Result<Prediction, Failure> {
-        let inside = |c: &&Curve| c.range.0 <= value && value <= c.range.1;
         let evolution = evolution(value)?;
+        let noise = evolution.noise();
+        let inside = |c: &&Curve| c.range.0 <= noise && noise <= c.range.1;
         Ok(match shared.as_ref().filter(inside) {
-            Some(curve) => evolution.predict_on(curve, value)?,
+            Some(curve) => evolution.predict_on(curve, noise)?,
             None => evolution.predict()?,
         })
     };

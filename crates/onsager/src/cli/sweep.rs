@@ -1,10 +1,11 @@
 //! One answer for every value of a key.
 
 use onsager::model::{Document, Model};
+use onsager::replica::Key;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::input::{ModelArguments, Sweep};
+use super::input::{self, ModelArguments, Sweep};
 use super::{interrupt, output};
 
 /// A sweep along one key of a document.
@@ -12,7 +13,9 @@ pub(crate) struct Along<'a> {
     document: &'a Document,
     parameter: String,
     /// The key written out.
-    pub(crate) key: String,
+    key: String,
+    /// Whether a curve of fixed points runs along it.
+    pub(crate) curve: Key,
     values: Vec<f64>,
 }
 
@@ -34,9 +37,11 @@ impl<'a> Along<'a> {
     /// The sweep that `text` asks for, KEY=FROM:TO:POINTS.
     pub(crate) fn parse(document: &'a Document, text: &str) -> Result<Self, Failure> {
         let sweep = Sweep::parse("--sweep", text)?;
+        let quantity = document.quantity(&sweep.key)?;
         let along = Self {
             document,
-            key: document.quantity(&sweep.key)?.key.clone(),
+            key: quantity.key.clone(),
+            curve: input::key(quantity),
             values: sweep.values(),
             parameter: sweep.key,
         };
