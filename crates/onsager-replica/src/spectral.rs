@@ -125,7 +125,7 @@ pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f
 
 fn spiked(tree: &Tree) -> Result<StateEvolution, ReplicaError> {
     let chain = StateEvolution::new(tree)?;
-    if chain.observation.is_even() && chain.observation.left(0.0, 1.0).is_none() {
+    if chain.observation.is_even() && chain.observation.product().is_none() {
         Ok(chain)
     } else {
         Err(ReplicaError::NotSupported(

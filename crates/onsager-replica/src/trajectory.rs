@@ -76,6 +76,8 @@ pub enum Start {
 /// below it, the layer's new output and its message downwards, and last the latent.
 ///
 /// - **Matched** starts need one number a variable; [`Start::Random`] uses the general averages.
+/// - **Products** (spiked Wishart): the other factor is at its optimal fixed point in every message,
+///   which the algorithm attains at rest only, and there only if that is the one it reaches.
 /// - **Errors**: an snr, overlap or norm that is not finite and not negative, or that no estimate
 ///   can have; unknown names.
 ///
