@@ -6,7 +6,7 @@ use onsager_model::{Factor, FactorKind, Tree, Variable};
 
 use crate::ReplicaError;
 use crate::factor::{
-    Belief, Denoising, FactorAverage, Observation, Outputs, Passage, Response, average_of,
+    Belief, Denoising, FactorAverage, Observation, Outputs, Passage, Product, Response, average_of,
 };
 use crate::path::ZeroSet;
 use crate::threshold::Key;
@@ -177,17 +177,35 @@ impl StateEvolution {
     }
 
     /// The stretches of the chain on which fixed points are sought: the whole chain, and the part
-    /// above every even layer below which nothing is known.
-    pub(crate) fn stretches(&self) -> Vec<Stretch<'_>> {
+    /// above every even layer below which nothing is known; each beside every state in which the
+    /// other factor of a product can be.
+    pub(crate) fn stretches(&self) -> Result<Vec<Stretch<'_>>, ReplicaError> {
+        let mut beside = vec![Beside::Nothing];
+        if let Some(product) = self.observation.product() {
+            let left = &product.left;
+            beside = (0..left.curve()?.frozen.len())
+                .map(Beside::Frozen)
+                .collect();
+            beside.extend(left.chain.cuts().map(Beside::Moving));
+        }
+        let all = |first| {
+            let stretch = move |beside: &Beside| Stretch {
+                chain: self,
+                first,
+                beside: *beside,
+            };
+            beside.iter().map(stretch).collect::<Vec<_>>()
+        };
+        Ok(self.cuts().flat_map(all).collect())
+    }
+
+    /// First variables of stretches.
+    fn cuts(&self) -> impl Iterator<Item = usize> {
         let cut = |i: &usize| {
             let even = self.factors[*i].componentwise().is_some_and(|c| c.is_even);
             even && self.susceptibility_at_zero(i - 1).is_some()
         };
-        let above = (1..self.variables.len()).filter(cut);
-        std::iter::once(0)
-            .chain(above)
-            .map(|first| Stretch { chain: self, first })
-            .collect()
+        std::iter::once(0).chain((1..self.variables.len()).filter(cut))
     }
 }
 
@@ -198,15 +216,29 @@ fn field(factor: &Factor) -> usize {
 
 type Line = (Vec<Variable>, Vec<Arc<dyn FactorAverage>>);
 
-/// The variables from `first` to the signal, with zero overlap below `first`.
+/// The variables from `first` to the signal, with zero overlap below `first`, and those of the other
+/// factor of a product.
 ///
 /// Coordinates are `u = ln snr` of these variables. A fixed point of the stretch solves
 /// `ln (inner snr sent by factor i) = u_{i-1}` for every factor between two of its variables;
-/// the observation is left out, so the solutions form a curve.
+/// the observation is left out, so the solutions form a curve. Of a product the message to the other
+/// factor takes the part of the observation, and its answer is an equation more.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stretch<'a> {
     pub(crate) chain: &'a StateEvolution,
     pub(crate) first: usize,
+    pub(crate) beside: Beside,
+}
+
+/// The other factor of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// There is none.
+    Nothing,
+    /// Its variables from this one on are unknowns too.
+    Moving(usize),
+    /// It is known exactly, on this frozen branch of its own.
+    Frozen(usize),
 }
 
 /// Everything that follows from the coordinates of a point.
@@ -214,8 +246,13 @@ pub(crate) struct Stretch<'a> {
 pub(crate) struct Evaluation {
     /// Of the factors that end in the variables of the stretch.
     pub(crate) passages: Vec<Passage>,
-    /// Of the equations between neighbours.
+    /// The same of the other factor of a product.
+    pub(crate) left: Vec<Passage>,
+    /// Of the equations between neighbours, those of the other factor behind those of the signal, and
+    /// of its answer.
     pub(crate) residual: Vec<f64>,
+    /// Ratio of the message to the signal.
+    pub(crate) snr: f64,
     /// `ln noise` at which the observation closes the chain.
     pub(crate) log_noise: f64,
 }
@@ -229,11 +266,9 @@ pub(crate) struct Linear {
     pub(crate) log_noise: Vec<f64>,
     /// `∂ overlap of the signal/∂u`.
     pub(crate) overlap: Vec<f64>,
-    /// Every fixed point on the way is attracting: the leading minors of `1 - J` are positive,
-    /// `J ≥ 0` the linearised iteration, up to the last one, which includes the observation.
-    pub(crate) inner_stable: bool,
-    /// `d overlap/d snr` of the signal with everything below equilibrated.
-    pub(crate) susceptibility: f64,
+    /// Iteration contracts: the leading minors of `1 - J` are positive, `J ≥ 0` the linearised
+    /// iteration.
+    pub(crate) is_stable: bool,
 }
 
 impl Evaluation {
@@ -245,6 +280,133 @@ impl Evaluation {
 
 impl ZeroSet for Stretch<'_> {
     fn evaluate(&self, u: &[f64]) -> Result<Evaluation, ReplicaError> {
+        let (own, other) = u.split_at(self.len());
+        let (passages, mut residual) = self.passed(own)?;
+        let signal = passages.last().map_or(self.below(), |p| p.outer);
+        let snr = own[own.len() - 1].exp();
+        let observation = &self.chain.observation;
+        let mut left = Vec::new();
+        let log_noise = match self.left() {
+            None => observation.noise_at(signal, snr).ln(),
+            Some((product, None)) => {
+                (product.aspect * product.left.chain.second_moment() / snr).ln()
+            }
+            Some((product, Some(stretch))) => {
+                let (passages, inner) = stretch.passed(other)?;
+                let known = passages.last().map_or(0.0, |p| p.outer.overlap);
+                let log_noise = observation
+                    .noise_at(signal, other[other.len() - 1].exp())
+                    .ln();
+                residual.extend(inner);
+                residual.push((product.aspect * known).ln() - log_noise - own[own.len() - 1]);
+                left = passages;
+                log_noise
+            }
+        };
+        Ok(Evaluation {
+            passages,
+            left,
+            residual,
+            snr,
+            log_noise,
+        })
+    }
+
+    /// Derivatives by the chain rule along the chains; stability by elimination from the latents.
+    fn linearise(&self, u: &[f64], at: &Evaluation) -> Result<Linear, ReplicaError> {
+        let (own, other) = u.split_at(self.len());
+        let (n, last) = (u.len(), own.len() - 1);
+        let side = self.side(own, &at.passages)?;
+        let noise = at.log_noise.exp();
+        let slope = self.chain.observation.snr_slope(at.signal(), noise);
+        let padded = |before: usize, row: Vec<f64>| {
+            let mut padded = vec![0.0; before];
+            padded.extend(row);
+            padded.resize(n, 0.0);
+            padded
+        };
+        let mut rows: Vec<_> = side.rows.into_iter().map(|row| padded(0, row)).collect();
+        let gradient = padded(0, side.overlap);
+        // `d ln noise` when the data make a message of ratio `exp(u_to)` of the overlap.
+        let closed = |to: usize| {
+            let mut log_noise: Vec<f64> =
+                gradient.iter().map(|d| slope * d / u[to].exp()).collect();
+            log_noise[to] -= 1.0;
+            log_noise
+        };
+        let mut inner_stable = side.inner_stable;
+        let (log_noise, gain) = match self.left() {
+            None => (closed(last), slope),
+            Some((_, None)) => {
+                let mut log_noise = vec![0.0; n];
+                log_noise[last] = -1.0;
+                (log_noise, 0.0)
+            }
+            Some((product, Some(stretch))) => {
+                let left = stretch.side(other, &at.left)?;
+                let known = at.left.last().map_or(0.0, |p| p.outer.overlap);
+                rows.extend(left.rows.into_iter().map(|row| padded(own.len(), row)));
+                let log_noise = closed(n - 1);
+                let mut answer = padded(own.len(), left.overlap);
+                let parts = answer.iter_mut().zip(&log_noise);
+                parts.for_each(|(d, l)| *d = *d / known - l);
+                answer[last] -= 1.0;
+                rows.push(answer);
+                inner_stable &= left.inner_stable;
+                let back = product.aspect * left.susceptibility / noise;
+                (log_noise, slope * back)
+            }
+        };
+        Ok(Linear {
+            rows,
+            log_noise,
+            overlap: gradient,
+            is_stable: inner_stable && side.susceptibility * gain < 1.0,
+        })
+    }
+}
+
+/// Linearisation of one chain.
+struct Side {
+    /// As in [`Linear`], in its own coordinates.
+    rows: Vec<Vec<f64>>,
+    overlap: Vec<f64>,
+    /// Every fixed point on the way to the signal is attracting.
+    inner_stable: bool,
+    /// `d overlap/d snr` of the signal with everything below equilibrated.
+    susceptibility: f64,
+}
+
+impl<'a> Stretch<'a> {
+    /// Number of its variables, without those of another factor.
+    pub(crate) fn len(&self) -> usize {
+        self.chain.variables.len() - self.first
+    }
+
+    /// The other factor of a product, and its stretch unless it is frozen.
+    pub(crate) fn left(&self) -> Option<(&'a Product, Option<Stretch<'a>>)> {
+        let product = self.chain.observation.product()?;
+        let stretch = match self.beside {
+            Beside::Nothing => return None,
+            Beside::Frozen(_) => None,
+            Beside::Moving(first) => Some(Stretch {
+                chain: &product.left.chain,
+                first,
+                beside: Beside::Nothing,
+            }),
+        };
+        Some((product, stretch))
+    }
+
+    /// The name of the variable below the first even layer.
+    pub(crate) fn below_even(&self) -> Option<&'a str> {
+        let is_even = |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_even);
+        let even = self.factors().iter().skip(1).position(is_even)? + self.first + 1;
+        Some(&self.chain.variables[even - 2].name)
+    }
+
+    /// Passages from the first variable outwards, and residuals between neighbours.
+    pub(crate) fn passed(&self, u: &[f64]) -> Result<(Vec<Passage>, Vec<f64>), ReplicaError> {
         let mut belief = self.below();
         let mut passages = Vec::with_capacity(u.len());
         let mut residual = Vec::with_capacity(u.len());
@@ -256,17 +418,10 @@ impl ZeroSet for Stretch<'_> {
             belief = passage.outer;
             passages.push(passage);
         }
-        let snr = u[u.len() - 1].exp();
-        let log_noise = self.chain.observation.noise_at(belief, snr).ln();
-        Ok(Evaluation {
-            passages,
-            residual,
-            log_noise,
-        })
+        Ok((passages, residual))
     }
 
-    /// Derivatives by the chain rule along the chain; stability by elimination from the latent.
-    fn linearise(&self, u: &[f64], at: &Evaluation) -> Result<Linear, ReplicaError> {
+    fn side(&self, u: &[f64], passages: &[Passage]) -> Result<Side, ReplicaError> {
         let n = u.len();
         let mut belief = self.below();
         let mut overlap = vec![0.0; n]; // gradient of the overlap of the variable reached
@@ -277,7 +432,7 @@ impl ZeroSet for Stretch<'_> {
         };
         let mut inner_stable = true;
         for (i, factor) in self.factors().iter().enumerate() {
-            let (snr, passage) = (u[i].exp(), &at.passages[i]);
+            let (snr, passage) = (u[i].exp(), &passages[i]);
             let r = factor.response(belief, snr, passage)?;
             if i > 0 {
                 let scale = passage.inner_snr.recip();
@@ -296,24 +451,14 @@ impl ZeroSet for Stretch<'_> {
             susceptibility = eliminated(r, susceptibility, &mut inner_stable);
             belief = passage.outer;
         }
-        let noise = at.log_noise.exp();
-        // The observation's own relation, d ln snr = slope · d overlap - answer · d ln noise.
-        let observation = &self.chain.observation;
-        let slope = observation.snr_slope(belief, noise) / u[n - 1].exp();
-        let answer = -observation.log_noise_slope(belief, noise);
-        let mut log_noise: Vec<f64> = overlap.iter().map(|d| slope * d / answer).collect();
-        log_noise[n - 1] -= 1.0 / answer;
-        Ok(Linear {
+        Ok(Side {
             rows,
-            log_noise,
             overlap,
             inner_stable,
             susceptibility,
         })
     }
-}
 
-impl Stretch<'_> {
     /// What is known just below the first variable.
     fn below(&self) -> Belief {
         let mmse = match self.first {
@@ -323,7 +468,7 @@ impl Stretch<'_> {
         Belief { overlap: 0.0, mmse }
     }
 
-    fn factors(&self) -> &[Arc<dyn FactorAverage>] {
+    pub(crate) fn factors(&self) -> &'a [Arc<dyn FactorAverage>] {
         &self.chain.factors[self.first..]
     }
 
@@ -346,21 +491,37 @@ impl Stretch<'_> {
 
     /// Potential per component of the signal at `noise`: factors minus variables, by size.
     pub(crate) fn potential(&self, u: &[f64], at: &Evaluation, noise: f64) -> f64 {
-        let sum: f64 = at
-            .passages
-            .iter()
-            .zip(u)
-            .zip(&self.chain.variables[self.first..])
-            .map(|((p, u), v)| v.ratio * (p.potential - 0.5 * u.exp() * p.outer.overlap))
-            .sum();
-        sum + self.chain.observation.potential(at.signal(), noise)
+        let (own, other) = u.split_at(self.len());
+        let left = match (self.left(), self.beside) {
+            (Some((product, Some(stretch))), _) => product.aspect * stretch.sum(other, &at.left),
+            (Some((product, None)), Beside::Frozen(i)) => {
+                let curve = product.left.curve();
+                let information = curve.map_or(f64::NAN, |c| c.frozen[i].information);
+                -product.aspect * information
+            }
+            _ => 0.0,
+        };
+        let observation = &self.chain.observation;
+        let share = observation.share(at.signal(), self.known(at), noise);
+        self.sum(own, &at.passages) + left + share
     }
-}
 
-impl Linear {
-    /// Whether iteration contracts, with the response `d snr/d overlap` of the observation.
-    pub(crate) fn is_stable(&self, observation: f64) -> bool {
-        self.inner_stable && self.susceptibility * observation < 1.0
+    /// Overlap of the other factor of a product.
+    pub(crate) fn known(&self, at: &Evaluation) -> f64 {
+        match self.left() {
+            None => 0.0,
+            Some((product, None)) => product.left.chain.second_moment(),
+            Some(_) => at.left.last().map_or(0.0, |p| p.outer.overlap),
+        }
+    }
+
+    /// The share of the potential of one chain without what observes it.
+    fn sum(&self, u: &[f64], passages: &[Passage]) -> f64 {
+        let parts = passages.iter().zip(u);
+        let parts = parts.zip(&self.chain.variables[self.first..]);
+        parts
+            .map(|((p, u), v)| v.ratio * (p.potential - 0.5 * u.exp() * p.outer.overlap))
+            .sum()
     }
 }
 

@@ -1,14 +1,16 @@
 //! All fixed points of a chain at every noise: its curve.
 
+use std::cell::{Cell, RefCell};
+
 use serde::Serialize;
 
 use crate::ReplicaError;
-use crate::chain::{LN_SNR_MAX, StateEvolution, Stretch};
-use crate::factor::{FactorAverage, KNOWN};
+use crate::chain::{Beside, LN_SNR_MAX, StateEvolution, Stretch};
+use crate::factor::{FactorAverage, KNOWN, Passage};
 use crate::fixed_point::Frozen;
 use crate::path::{
-    Constraint, Point, ZeroSet, between, correct, distance, fold, follow, may_hide_folds, on_chord,
-    told_from_rounding,
+    Constraint, Point, ZeroSet, between, correct, distance, fold, follow, may_hide_folds, near,
+    on_chord, told_from_rounding,
 };
 
 /// The fixed points of a chain as the noise of its observation varies.
@@ -74,8 +76,9 @@ pub struct Fold {
 /// One connected piece of the curve.
 #[derive(Debug, Clone)]
 pub(crate) struct Path {
-    /// First variable of the stretch it solves.
+    /// First variable of the stretch it solves, and what is beside it.
     pub(crate) first: usize,
+    pub(crate) beside: Beside,
     pub(crate) points: Vec<Point>,
     /// Indices of the points where the noise turns.
     pub(crate) folds: Vec<usize>,
@@ -99,7 +102,7 @@ impl Lost {
         Self {
             log_noise: p.at.log_noise,
             slope: p.slope,
-            snr: p.u[p.u.len() - 1].exp(),
+            snr: p.at.snr,
         }
     }
 }
@@ -128,7 +131,8 @@ impl StateEvolution {
     ///
     /// - **Completeness**: a chain has one fixed point at most for every snr of its latent, so the
     ///   curve is complete where it was sought: latent snr from 1e-12 to 1e11 on a grid of
-    ///   ratio 2, connected pieces followed whole.
+    ///   ratio 2, connected pieces followed whole. Beside the signal of a product there is one for
+    ///   every fixed point of the other factor that balances it; these are read off its own curve.
     /// - **Accuracy**: points solve the equations to 1e-9 in the logarithm of every snr, folds are
     ///   extrema of the noise to 1e-8.
     ///
@@ -162,7 +166,7 @@ impl StateEvolution {
         const STEEP: f64 = 0.1;
         let hidden = self.hidden_discrete()?;
         let mut paths = Vec::new();
-        for stretch in self.stretches() {
+        for stretch in self.stretches()? {
             stretch.paths(range, &hidden, &mut paths)?;
         }
         let frozen = self.frozen(&hidden)?;
@@ -187,7 +191,7 @@ impl StateEvolution {
     /// The default range: [`RANGE`] in units of the noise that is as strong as the signal.
     pub(crate) fn widest(&self) -> (f64, f64) {
         let rho = self.second_moment();
-        let unit = self.observation.scale(rho);
+        let unit = self.observation.unit(rho);
         (RANGE.0 * unit, RANGE.1 * unit)
     }
 
@@ -220,16 +224,13 @@ impl StateEvolution {
             points.extend(path.points.iter().map(|p| {
                 let noise = p.at.log_noise.exp();
                 let signal = p.at.signal();
-                let snr = p.u[p.u.len() - 1].exp();
                 CurvePoint {
                     noise,
                     overlap: signal.overlap,
                     mmse: signal.mmse,
-                    snr,
+                    snr: p.at.snr,
                     potential: stretch.potential(&p.u, &p.at, noise),
-                    stable: p
-                        .linear
-                        .is_stable(self.observation.snr_slope(signal, noise)),
+                    stable: p.linear.is_stable,
                 }
             }));
             let mut first = 0;
@@ -258,11 +259,49 @@ impl StateEvolution {
     }
 }
 
+impl Curve {
+    /// Coordinates, to the accuracy of a seed, of fixed points of a direct observation at which
+    /// `ln (snr · overlap)` is `target`, on the stretch from `first`.
+    pub(crate) fn balanced(&self, first: usize, target: f64) -> Vec<Vec<f64>> {
+        let mut found = Vec::new();
+        for path in self.paths.iter().filter(|path| path.first == first) {
+            for pair in path.points.windows(2) {
+                let (a, b) = (&pair[0], &pair[1]);
+                let (x, y) = (strength(a) - target, strength(b) - target);
+                if (x < 0.0) != (y < 0.0) {
+                    let s = x / (x - y);
+                    let along = a.u.iter().zip(&b.u);
+                    found.push(along.map(|(a, b)| a + s * (b - a)).collect());
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether there is never more than one such point.
+    fn is_single(&self, first: usize) -> bool {
+        let mut paths = self.paths.iter().filter(|path| path.first == first);
+        let rises = |path: &Path| {
+            let mut steps = path.points.windows(2);
+            let first = path.points.first().map(strength);
+            let last = path.points.last().map(strength);
+            steps.all(|w| (strength(&w[0]) < strength(&w[1])) == (first < last))
+        };
+        paths.next().is_none_or(rises) && paths.next().is_none()
+    }
+}
+
+/// `ln (snr · overlap)` of the signal.
+fn strength(p: &Point) -> f64 {
+    (p.at.snr * p.at.signal().overlap).ln()
+}
+
 impl Path {
     pub(crate) fn stretch<'a>(&self, chain: &'a StateEvolution) -> Stretch<'a> {
         Stretch {
             chain,
             first: self.first,
+            beside: self.beside,
         }
     }
 
@@ -293,6 +332,15 @@ impl Path {
     }
 }
 
+/// What has been followed of a stretch.
+#[derive(Debug, Default)]
+struct Covered {
+    /// Spans of the first `ln snr`, where it determines the point.
+    spans: Vec<(f64, f64)>,
+    /// Points in order, where it does not.
+    walks: Vec<Vec<Point>>,
+}
+
 impl Stretch<'_> {
     /// Adds every path of this stretch.
     fn paths(
@@ -307,10 +355,10 @@ impl Stretch<'_> {
             .origin()
             .map_or(f64::INFINITY, |noise| 1e-2 * noise);
         let window = (range.0.min(origin).ln() - 0.7, range.1.ln() + 0.7);
-        let mut covered: Vec<(f64, f64)> = Vec::new();
+        let mut covered = Covered::default();
         let mut t = self.lowest();
         while t <= LN_SNR_MAX {
-            match covered.iter().find(|(lo, hi)| *lo <= t && t <= *hi) {
+            match covered.spans.iter().find(|(lo, hi)| *lo <= t && t <= *hi) {
                 Some((_, hi)) => t = hi + 0.1 * GRID,
                 None => {
                     self.grow(vec![t], window, &mut covered, paths)?;
@@ -343,75 +391,129 @@ impl Stretch<'_> {
         if zero { -27.0 } else { -45.0 }
     }
 
+    /// Whether an overlap is as small as it is followed.
+    fn is_at_bottom(&self, u: &[f64], margin: f64) -> bool {
+        let left = self.left().and_then(|(_, stretch)| stretch);
+        u[0] < self.lowest() + margin
+            || left.is_some_and(|left| u[self.len()] < left.lowest() + margin)
+    }
+
     /// Whether a field below a jump, or behind outputs without noise, is known to the last digit: beyond
     /// lies the frozen branch.
     fn is_frozen(&self, p: &Point) -> bool {
         // Above a known variable what is left is of the order of its floor.
         let known = |mmse: f64| mmse < 1e3 * KNOWN;
-        let above = &self.chain.factors[self.first + 1..];
+        let hidden = |stretch: &Stretch<'_>, passages: &[Passage]| {
+            let above = &stretch.factors()[1..];
+            passages.iter().zip(above).any(|(passage, factor)| {
+                let jumps = factor.componentwise().is_some_and(|c| c.is_discontinuous);
+                jumps && known(passage.outer.mmse)
+            })
+        };
         let sharp = self.chain.observation.sharpness().is_some();
-        let mut pairs = p.at.passages.iter().zip(above);
-        let hidden = pairs.any(|(passage, factor)| {
-            let jumps = factor.componentwise().is_some_and(|c| c.is_discontinuous);
-            jumps && known(passage.outer.mmse)
-        });
-        hidden || (sharp && known(p.at.signal().mmse))
+        let left = self.left().and_then(|(_, stretch)| stretch);
+        hidden(self, &p.at.passages)
+            || left.is_some_and(|left| hidden(&left, &p.at.left))
+            || (sharp && known(p.at.signal().mmse))
     }
 
-    /// Follows the path through a seed, given by the snr of the first variables, both ways.
+    /// Follows the paths through the seeds that the snr of the first variables gives, both ways.
     fn grow(
         &self,
         inner: Vec<f64>,
         (low, high): (f64, f64),
-        covered: &mut Vec<(f64, f64)>,
+        covered: &mut Covered,
         paths: &mut Vec<Path>,
     ) -> Result<(), ReplicaError> {
         let t = inner[0];
-        // The first snr determines the point, so a path that comes back is known already.
-        let known = |t: f64| covered.iter().any(|(lo, hi)| *lo < t && t < *hi);
-        if known(t) {
-            return Ok(());
+        // Unless another factor has several answers, the first snr determines the point, so that a
+        // path that comes back is known already.
+        let is_single = match self.left() {
+            Some((product, Some(left))) => product.left.curve()?.is_single(left.first),
+            _ => true,
+        };
+        for seed in self.seeds(inner) {
+            let known = |t: f64| covered.spans.iter().any(|(lo, hi)| *lo < t && t < *hi);
+            let mut pairs = covered.walks.iter().flat_map(|walk| walk.windows(2));
+            let is_met = pairs.any(|pair| near(pair, &seed.u));
+            // Where the noise is out of range nothing has to be found.
+            let is_wanted = (low..=high).contains(&seed.at.log_noise) && !self.is_frozen(&seed);
+            if !is_wanted || known(t) || is_met {
+                continue;
+            }
+            let home = seed.u.clone();
+            let (last, left_home) = (RefCell::new(seed.clone()), Cell::new(false));
+            let closed = Cell::new(false);
+            let stop = |p: &Point| {
+                left_home.set(left_home.get() || distance(&p.u, &home) > 1.0);
+                let before = last.replace(p.clone());
+                closed.set(left_home.get() && near(&[before, p.clone()], &home));
+                closed.get()
+                    || (p.tangent[0] < 0.0 && self.is_at_bottom(&p.u, 1e-9))
+                    || known(p.u[0])
+                    || self.is_frozen(p)
+                    || (p.slope < 0.0 && p.at.log_noise < low)
+                    || (p.slope > 0.0 && p.at.log_noise > high)
+                    || p.u.iter().any(|u| *u > LN_SNR_MAX)
+            };
+            let back = follow(self, seed.clone().reversed(), stop)?;
+            let mut walks = vec![back];
+            if !closed.get() {
+                left_home.set(false);
+                walks.push(follow(self, seed, stop)?);
+            }
+            let mut lost = Vec::new();
+            for walk in walks.iter().filter(|w| w.is_lost) {
+                lost.extend(walk.points.last().map(Lost::at));
+            }
+            let mut walks = walks.into_iter();
+            let back = walks.next().map_or(Vec::new(), |walk| walk.points);
+            let mut points: Vec<Point> = back.into_iter().map(Point::reversed).collect();
+            points.reverse();
+            if let Some(onwards) = walks.next() {
+                points.pop();
+                points.extend(onwards.points);
+            }
+            if is_single {
+                let along = points.iter().map(|p| p.u[0]);
+                let span = (along.clone().fold(t, f64::min), along.fold(t, f64::max));
+                covered.spans.push(span);
+            } else {
+                covered.walks.push(points.clone());
+            }
+            paths.push(Path {
+                lost,
+                ..self.refined(points)?
+            });
         }
-        // Where the noise is out of range nothing has to be found.
-        let wanted = |p: &Point| {
-            (low..=high).contains(&p.at.log_noise) && !known(p.u[0]) && !self.is_frozen(p)
-        };
-        let Some(seed) = self.seed(inner).filter(wanted) else {
-            return Ok(());
-        };
-        let lowest = self.lowest();
-        let stop = |p: &Point| {
-            (p.tangent[0] < 0.0 && p.u[0] < lowest + 1e-9)
-                || known(p.u[0])
-                || self.is_frozen(p)
-                || (p.slope < 0.0 && p.at.log_noise < low)
-                || (p.slope > 0.0 && p.at.log_noise > high)
-                || p.u.iter().any(|u| *u > LN_SNR_MAX)
-        };
-        let back = follow(self, seed.clone().reversed(), stop)?;
-        let onwards = follow(self, seed, stop)?;
-        let mut lost = Vec::new();
-        for walk in [&back, &onwards].into_iter().filter(|w| w.is_lost) {
-            lost.extend(walk.points.last().map(Lost::at));
-        }
-        let mut points: Vec<Point> = back.points.into_iter().map(Point::reversed).collect();
-        points.reverse();
-        points.pop();
-        points.extend(onwards.points);
-        let along = points.iter().map(|p| p.u[0]);
-        covered.push((along.clone().fold(t, f64::min), along.fold(t, f64::max)));
-        paths.push(Path {
-            lost,
-            ..self.refined(points)?
-        });
         Ok(())
     }
 
-    /// The point of the curve through the snr of the first variables, if there is one.
-    fn seed(&self, inner: Vec<f64>) -> Option<Point> {
+    /// The points of the curve through the snr of the first variables.
+    fn seeds(&self, inner: Vec<f64>) -> Vec<Point> {
         let held = inner.len() - 1;
         // Averages may refuse arguments at the far ends of the grid: nothing begins there.
-        let u = self.shoot(inner).ok().flatten()?;
+        let Ok(Some(own)) = self.shoot(inner) else {
+            return Vec::new();
+        };
+        let beside = match self.left() {
+            Some((product, Some(left))) => {
+                let (Ok((passages, _)), Ok(curve)) = (self.passed(&own), product.left.curve())
+                else {
+                    return Vec::new();
+                };
+                let overlap = passages.last().map_or(0.0, |p| p.outer.overlap);
+                let target = own[own.len() - 1] + (overlap / product.aspect).ln();
+                curve.balanced(left.first, target)
+            }
+            _ => vec![Vec::new()],
+        };
+        let start = |other: Vec<f64>| self.corrected([own.clone(), other].concat(), held);
+        beside.into_iter().filter_map(start).collect()
+    }
+
+    /// The point of the curve next to `u` with the same `u[held]`.
+    fn corrected(&self, u: Vec<f64>, held: usize) -> Option<Point> {
         let at = self.evaluate(&u).ok()?;
         let linear = self.linearise(&u, &at).ok()?;
         let mut e = vec![0.0; u.len()];
@@ -459,6 +561,7 @@ impl Stretch<'_> {
         let (points, folds) = told_from_rounding(points, folds);
         Ok(Path {
             first: self.first,
+            beside: self.beside,
             points,
             folds,
             origin,
@@ -476,7 +579,7 @@ impl Stretch<'_> {
             limit = closed;
         }
         let near = |p: &Point| (p.at.log_noise - limit).abs() < FLAT;
-        if points[0].u[0] > self.lowest() + 1.0 || !points.get(1).is_some_and(near) {
+        if !self.is_at_bottom(&points[0].u, 1.0) || !points.get(1).is_some_and(near) {
             return None;
         }
         let kept = points

@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use onsager_model::{Factor, FactorKind, Tree, Variable};
+use onsager_model::{Factor, FactorKind, Tree};
 use onsager_scalar::{Activation, Likelihood, Prior, activation::Parity};
 
 use crate::ReplicaError;
@@ -90,36 +90,41 @@ pub(crate) struct Componentwise {
 /// An observation with one parameter in which it gets harder: its *noise*. That of a generalised
 /// linear model is the number of unknowns per measurement, `p/n`: with the law of the output fixed,
 /// it is in closed form at every fixed point.
+///
+/// The data turn what is known of the signal into a message: to the signal itself, or to the other
+/// factor of a [`Product`], which answers.
 pub(crate) trait Observation: Debug + Send + Sync {
     /// The declared noise.
     fn noise(&self) -> f64;
 
-    /// The noise at which a signal of which this is known receives a message of ratio `snr`.
+    /// The noise at which the data make a message of ratio `snr` of a signal of which this is known.
     fn noise_at(&self, known: Belief, snr: f64) -> f64;
 
-    /// The ratio of the message to such a signal, at `noise`.
-    fn snr_at(&self, known: Belief, noise: f64) -> f64;
-
-    /// `∂ snr/∂ overlap` at fixed noise.
+    /// `∂ snr/∂ overlap` of that message at fixed noise.
     fn snr_slope(&self, known: Belief, noise: f64) -> f64;
 
-    /// `∂ ln snr/∂ ln noise` at fixed overlap, negative.
-    fn log_noise_slope(&self, _known: Belief, _noise: f64) -> f64 {
-        -1.0
-    }
+    /// The ratio of the message to such a signal, at `noise`; the other factor of a product is at its
+    /// optimal fixed point.
+    fn snr_at(&self, known: Belief, noise: f64) -> f64;
 
     /// The noise below which zero overlap of a signal with this `lim overlap/snr` is unstable;
     /// `None` if zero overlap is no fixed point, or the data do not depend on the overlap.
     fn weak_recovery(&self, susceptibility: f64) -> Option<f64>;
 
-    /// What is known of the other factor of a product, and the ratio of the message to it.
-    fn left(&self, _known: Belief, _noise: f64) -> Option<(&Variable, Belief, f64)> {
+    /// The other factor of a product.
+    fn product(&self) -> Option<&Product> {
         None
     }
 
-    /// Share of the potential: `E ln` of the observed likelihood ratio, plus `snr · overlap/2`
-    /// counted once by the signal.
-    fn potential(&self, known: Belief, noise: f64) -> f64;
+    /// Share of the potential, in proportion to `1/noise`; `left` is the overlap of the other factor of
+    /// a product.
+    fn share(&self, known: Belief, left: f64, noise: f64) -> f64;
+
+    /// The same with everything that belongs to the other factor of a product, at its optimal fixed
+    /// point.
+    fn potential(&self, known: Belief, noise: f64) -> f64 {
+        self.share(known, 0.0, noise)
+    }
 
     /// `information + potential` per component, for a signal of this second moment.
     fn constant(&self, second_moment: f64, noise: f64) -> f64;
@@ -137,13 +142,7 @@ pub(crate) trait Observation: Debug + Send + Sync {
 
     /// The unit of the noises that are searched unless told otherwise, for a signal of this second
     /// moment.
-    fn scale(&self, second_moment: f64) -> f64 {
-        let all = Belief {
-            overlap: second_moment,
-            mmse: 0.0,
-        };
-        self.noise_at(all, 1.0 / second_moment)
-    }
+    fn unit(&self, second_moment: f64) -> f64;
 
     /// What `noise` stands for.
     fn key(&self) -> Key {
@@ -173,6 +172,14 @@ pub(crate) struct Belief {
 }
 
 impl Belief {
+    /// A component of this second moment, known exactly.
+    pub(crate) fn exact(second_moment: f64) -> Self {
+        Self {
+            overlap: second_moment,
+            mmse: 0.0,
+        }
+    }
+
     /// Both numbers come from averages of their own; the larger one is known better through the
     /// other, since together they make `rho`.
     fn new(overlap: f64, mmse: f64, rho: f64) -> Self {
@@ -232,8 +239,7 @@ pub(crate) fn average_of(
         FactorKind::SpikedWigner { noise } => Arc::new(Observed(SpikedWigner { noise: *noise })),
         FactorKind::SpikedWishart { noise, aspect } => Arc::new(Observed(SpikedWishart {
             noise: *noise,
-            aspect: *aspect,
-            left: Arc::new(Left::new(StateEvolution::left_of(tree)?)),
+            product: Product::new(*aspect, StateEvolution::left_of(tree)?),
         })),
         FactorKind::Denoising { noise } => Arc::new(Observed(Denoising { noise: *noise })),
         _ => return Err(ReplicaError::NotSupported(format!("factor {factor}"))),
@@ -415,11 +421,14 @@ impl Observation for SpikedWigner {
     fn snr_slope(&self, _: Belief, noise: f64) -> f64 {
         1.0 / noise
     }
-    fn potential(&self, known: Belief, noise: f64) -> f64 {
+    fn share(&self, known: Belief, _: f64, noise: f64) -> f64 {
         known.overlap * known.overlap / (4.0 * noise)
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
-        second_moment * second_moment / (4.0 * noise)
+        self.share(Belief::exact(second_moment), 0.0, noise)
+    }
+    fn unit(&self, second_moment: f64) -> f64 {
+        second_moment * second_moment
     }
     fn weak_recovery(&self, susceptibility: f64) -> Option<f64> {
         Some(susceptibility)
@@ -434,107 +443,85 @@ impl Observation for SpikedWigner {
 
 /// `Y = u xᵀ/√p + √noise ξ` with `aspect` rows per column: the message to `u` has ratio
 /// `overlap/noise`, that to `x` has `aspect · overlap of u/noise`.
-///
-/// The left factor equilibrates for every overlap of the signal, so that seen from the signal this
-/// is an observation like any other. Where an average of the left factor fails, values are NaN,
-/// which the path refuses.
 #[derive(Debug, Clone)]
 struct SpikedWishart {
     noise: f64,
-    aspect: f64,
-    left: Arc<Left>,
+    product: Product,
+}
+
+/// The other factor of a product with the signal.
+#[derive(Debug, Clone)]
+pub(crate) struct Product {
+    /// Its components per component of the signal.
+    pub(crate) aspect: f64,
+    pub(crate) left: Arc<Left>,
 }
 
 /// The left factor of a product, observed directly.
 #[derive(Debug)]
-struct Left {
-    chain: StateEvolution,
+pub(crate) struct Left {
+    pub(crate) chain: StateEvolution,
     /// Its fixed points against the noise of the direct observation, once they are needed.
-    curve: OnceLock<Option<Curve>>,
+    curve: OnceLock<Result<Curve, ReplicaError>>,
 }
 
-/// Noises for which the curve of a layered left factor is traced, in units of its second moment:
-/// beyond, it is as good as known, or unknown.
-const LEFT_RANGE: (f64, f64) = (1e-9, 1e9);
+/// Noises for which the curve of a left factor is traced, in units of its second moment: it is as
+/// good as known below; above it is known as little as a signal may be where its path begins.
+const LEFT_RANGE: (f64, f64) = (1e-9, 1e13);
 
-/// Relative step of differences in the ratio, as of those of factors.
-const LEFT_STEP: f64 = 1e-5;
-
-impl Left {
-    fn new(chain: StateEvolution) -> Self {
-        Self {
+impl Product {
+    fn new(aspect: f64, chain: StateEvolution) -> Self {
+        let left = Left {
             chain,
             curve: OnceLock::new(),
-        }
-    }
-
-    fn variable(&self) -> &Variable {
-        &self.chain.variables[self.chain.signal()]
-    }
-
-    /// What is known under a message of ratio `snr`, and the potential `Φ(snr)`.
-    fn at(&self, snr: f64) -> Option<(Belief, f64)> {
-        if let [law] = self.chain.factors.as_slice() {
-            let found = law.pass(Belief::default(), snr).ok()?;
-            return Some((found.outer, found.potential));
-        }
-        let rho = self.variable().second_moment;
-        let noise = (1.0 / snr).clamp(LEFT_RANGE.0 * rho, LEFT_RANGE.1 * rho);
-        let traced = || {
-            self.chain
-                .curve(Some((LEFT_RANGE.0 * rho, LEFT_RANGE.1 * rho)))
         };
-        let curve = self.curve.get_or_init(|| traced().ok()).as_ref()?;
-        let best = self.chain.predict_on(curve, noise).ok()?.optimal;
-        let (overlap, mmse) = (best.overlap, best.mmse);
-        Some((Belief { overlap, mmse }, best.potential))
+        Self {
+            aspect,
+            left: Arc::new(left),
+        }
+    }
+}
+
+impl Left {
+    /// All its fixed points under a direct observation.
+    ///
+    /// # Errors
+    /// As for [`StateEvolution::curve`].
+    pub(crate) fn curve(&self) -> Result<&Curve, ReplicaError> {
+        let rho = self.chain.second_moment();
+        let traced = || {
+            let range = (LEFT_RANGE.0 * rho, LEFT_RANGE.1 * rho);
+            self.chain.curve(Some(range))
+        };
+        self.curve
+            .get_or_init(traced)
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
-    fn overlap(&self, snr: f64) -> f64 {
-        self.at(snr).map_or(f64::NAN, |(belief, _)| belief.overlap)
+    /// The noise of a direct observation of this ratio, as far as the curve reaches.
+    pub(crate) fn noise_of(&self, snr: f64) -> f64 {
+        let rho = self.chain.second_moment();
+        (1.0 / snr).clamp(LEFT_RANGE.0 * rho, LEFT_RANGE.1 * rho)
+    }
+
+    /// What is known under a message of ratio `snr` at the optimal fixed point, and its potential.
+    pub(crate) fn at(&self, snr: f64) -> Result<(Belief, f64), ReplicaError> {
+        if snr == 0.0 || self.chain.factors.len() == 1 {
+            let mut passage = Passage::default();
+            for factor in &self.chain.factors {
+                passage = factor.pass(passage.outer, snr)?;
+            }
+            return Ok((passage.outer, passage.potential));
+        }
+        let best = self.chain.predict_on(self.curve()?, self.noise_of(snr))?;
+        let (overlap, mmse) = (best.optimal.overlap, best.optimal.mmse);
+        Ok((Belief { overlap, mmse }, best.optimal.potential))
     }
 
     /// `lim overlap/snr` if nothing is known without data.
-    fn susceptibility(&self) -> Option<f64> {
+    pub(crate) fn susceptibility(&self) -> Option<f64> {
         self.chain.susceptibility_at_zero(self.chain.signal())
-    }
-
-    /// `d overlap/d snr`.
-    fn response(&self, snr: f64) -> f64 {
-        if snr == 0.0
-            && let Some(m) = self.susceptibility()
-        {
-            return m;
-        }
-        let d = LEFT_STEP * snr.max(LEFT_STEP / self.variable().second_moment);
-        match (self.at(snr), self.at(snr + d)) {
-            (Some((from, _)), Some((to, _))) => gained(from, to) / d,
-            _ => f64::NAN,
-        }
-    }
-
-    /// The ratio at which `snr · overlap(snr)` is `target`.
-    fn inverse(&self, target: f64) -> f64 {
-        let rho = self.variable().second_moment;
-        // Its slope in logarithms is between 1, where the overlap has saturated, and 2, where it
-        // is proportional to the ratio: secants are kept there, and so contract.
-        let miss = |x: f64| (x + self.overlap(x.exp()).ln()) - target.ln();
-        let mut x = match self.susceptibility() {
-            Some(m) => (0.5 * (target / m).ln()).max((target / rho).ln()),
-            None => (target / rho).ln(),
-        };
-        let (mut f, mut slope) = (miss(x), 1.5);
-        for _ in 0..60 {
-            let step = -f / slope;
-            x += step;
-            let next = miss(x);
-            if !(next.abs() > 4.0 * f64::EPSILON * (1.0 + x.abs()) && step != 0.0) {
-                break;
-            }
-            slope = ((next - f) / step).clamp(1.0, 2.0);
-            f = next;
-        }
-        x.exp()
     }
 }
 
@@ -543,43 +530,38 @@ impl Observation for SpikedWishart {
         self.noise
     }
     fn noise_at(&self, known: Belief, snr: f64) -> f64 {
-        if known.overlap == 0.0 {
-            return self.aspect * self.left.overlap(0.0) / snr;
-        }
-        known.overlap / self.left.inverse(snr * known.overlap / self.aspect)
+        known.overlap / snr
+    }
+    fn snr_slope(&self, _: Belief, noise: f64) -> f64 {
+        1.0 / noise
     }
     fn snr_at(&self, known: Belief, noise: f64) -> f64 {
-        self.aspect * self.left.overlap(known.overlap / noise) / noise
-    }
-    fn snr_slope(&self, known: Belief, noise: f64) -> f64 {
-        self.aspect * self.left.response(known.overlap / noise) / (noise * noise)
-    }
-    fn log_noise_slope(&self, known: Belief, noise: f64) -> f64 {
-        let snr = known.overlap / noise;
-        match self.left.overlap(snr) {
-            0.0 => -2.0,
-            known => -1.0 - snr * self.left.response(snr) / known,
-        }
+        let left = self.product.left.at(known.overlap / noise);
+        self.product.aspect * left.map_or(f64::NAN, |(belief, _)| belief.overlap) / noise
     }
     fn weak_recovery(&self, susceptibility: f64) -> Option<f64> {
-        Some((self.aspect * self.left.susceptibility()? * susceptibility).sqrt())
+        let left = self.product.left.susceptibility()?;
+        Some((self.product.aspect * left * susceptibility).sqrt())
     }
-    fn left(&self, known: Belief, noise: f64) -> Option<(&Variable, Belief, f64)> {
-        let snr = known.overlap / noise;
-        Some((self.left.variable(), self.left.at(snr)?.0, snr))
+    fn product(&self) -> Option<&Product> {
+        Some(&self.product)
+    }
+    fn share(&self, known: Belief, left: f64, noise: f64) -> f64 {
+        self.product.aspect * left * known.overlap / (2.0 * noise)
     }
     fn potential(&self, known: Belief, noise: f64) -> f64 {
-        let potential = self
-            .left
-            .at(known.overlap / noise)
-            .map_or(f64::NAN, |(_, p)| p);
-        self.aspect * potential
+        let potential = self.product.left.at(known.overlap / noise);
+        self.product.aspect * potential.map_or(f64::NAN, |(_, potential)| potential)
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
-        self.aspect * self.left.variable().second_moment * second_moment / (2.0 * noise)
+        let left = self.product.left.chain.second_moment();
+        self.share(Belief::exact(second_moment), left, noise)
+    }
+    fn unit(&self, second_moment: f64) -> f64 {
+        self.product.aspect.sqrt() * self.product.left.chain.second_moment() * second_moment
     }
     fn is_even(&self) -> bool {
-        self.left.susceptibility().is_some()
+        self.product.left.susceptibility().is_some()
     }
     fn at(&self, noise: f64) -> Arc<dyn Observation> {
         Arc::new(Self {
@@ -608,11 +590,14 @@ impl Observation for Denoising {
     fn snr_slope(&self, _: Belief, _: f64) -> f64 {
         0.0
     }
-    fn potential(&self, known: Belief, noise: f64) -> f64 {
+    fn share(&self, known: Belief, _: f64, noise: f64) -> f64 {
         known.overlap / (2.0 * noise)
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
-        second_moment / (2.0 * noise)
+        self.share(Belief::exact(second_moment), 0.0, noise)
+    }
+    fn unit(&self, second_moment: f64) -> f64 {
+        second_moment
     }
     fn weak_recovery(&self, _: f64) -> Option<f64> {
         None
@@ -692,7 +677,7 @@ impl Observation for Outputs {
         let growth = || average::output_growth(&*self.law, self.second_moment).ok();
         self.is_even().then(growth)?.map(|g| g * susceptibility)
     }
-    fn potential(&self, known: Belief, noise: f64) -> f64 {
+    fn share(&self, known: Belief, _: f64, noise: f64) -> f64 {
         self.average(known).map_or(f64::NAN, |x| x.potential) / noise
     }
     fn constant(&self, _: f64, noise: f64) -> f64 {
@@ -703,7 +688,7 @@ impl Observation for Outputs {
             "a trajectory of a generalised linear model from a start that is no posterior mean";
         Err(ReplicaError::NotSupported(what.into()))
     }
-    fn scale(&self, _: f64) -> f64 {
+    fn unit(&self, _: f64) -> f64 {
         1.0
     }
     fn key(&self) -> Key {

@@ -7,9 +7,9 @@ use onsager_model::{Tree, Variable};
 use serde::Serialize;
 
 use crate::ReplicaError;
-use crate::chain::{StateEvolution, Stretch};
+use crate::chain::{Beside, StateEvolution, Stretch};
 use crate::curve::{Below, Curve};
-use crate::factor::{Belief, FactorAverage};
+use crate::factor::{Belief, FactorAverage, Passage};
 use crate::path::{Point, solve};
 
 /// All fixed points of a model, the one that message passing reaches, and the optimal one.
@@ -42,7 +42,7 @@ pub struct FixedPoint {
     pub stable: bool,
     /// Whether the signal is known exactly.
     pub perfect: bool,
-    /// Every declared variable.
+    /// Every declared variable, those of the other factor of a product too.
     pub variables: BTreeMap<String, VariableState>,
     /// `overlap` of the other factor of a product (spiked Wishart), per component of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,8 +96,19 @@ pub(crate) enum Place {
     Branch(usize, usize),
     /// Zero overlap.
     Trivial,
-    /// One of the frozen branches.
-    Frozen(usize),
+    /// One of the frozen branches, and the place of the other factor of a product beside it.
+    Frozen(usize, Option<(usize, usize)>),
+}
+
+impl Place {
+    /// A name among the places of one chain.
+    fn name(self) -> Option<(usize, usize)> {
+        match self {
+            Self::Trivial => None,
+            Self::Frozen(i, _) => Some((0, i)),
+            Self::Branch(path, branch) => Some((path + 1, branch)),
+        }
+    }
 }
 
 impl StateEvolution {
@@ -182,12 +193,25 @@ impl StateEvolution {
             }
         }
         found.extend(self.trivial(noise).map(|f| (Place::Trivial, f)));
-        let constant = self.observation.constant(self.second_moment(), noise);
+        let rho = self.second_moment();
+        let constant = self.observation.constant(rho, noise);
         let frozen = curve.frozen.iter().enumerate();
         for (i, frozen) in frozen.filter(|(_, f)| noise < f.below) {
-            let potential = constant - frozen.information;
-            let point = self.fixed_point(&frozen.states, potential, noise, true);
-            found.push((Place::Frozen(i), point));
+            let mut push = |name, potential, left: Option<FixedPoint>| {
+                let stable = left.as_ref().is_none_or(|left| left.stable);
+                let potential = potential - frozen.information;
+                let point = self.fixed_point(&frozen.states, potential, noise, stable);
+                found.push((Place::Frozen(i, name), point.beside(left)));
+            };
+            let Some(product) = self.observation.product() else {
+                push(None, constant, None);
+                continue;
+            };
+            // The other factor of a known signal is observed directly.
+            let (left, direct) = (&product.left, product.left.noise_of(rho / noise));
+            for (place, point) in left.chain.found_on(left.curve()?, direct)? {
+                push(place.name(), product.aspect * point.potential, Some(point));
+            }
         }
         // By overlap of the signal; where that has saturated, by what is left unknown below.
         let unknown = |f: &FixedPoint| f.variables.values().map(|v| v.mmse).sum::<f64>();
@@ -199,22 +223,24 @@ impl StateEvolution {
     }
 
     fn described_point(&self, stretch: Stretch<'_>, point: &Point, noise: f64) -> FixedPoint {
-        let signal = point.at.signal();
-        let potential = stretch.potential(&point.u, &point.at, noise);
+        let (at, stable) = (&point.at, point.linear.is_stable);
+        let potential = stretch.potential(&point.u, at, noise);
         let (backward_error, forward_error) = self.errors(point, noise);
-        let slope = self.observation.snr_slope(signal, noise);
-        let mut states = vec![Some((Belief::default(), 0.0)); stretch.first];
-        for (state, v) in states.iter_mut().zip(&self.variables) {
-            let mmse = v.second_moment;
-            *state = Some((Belief { overlap: 0.0, mmse }, 0.0));
-        }
-        let known = point.at.passages.iter().zip(&point.u);
-        states.extend(known.map(|(p, u)| Some((p.outer, u.exp()))));
+        let (own, other) = point.u.split_at(stretch.len());
+        let left = stretch.left().map(|(product, left)| {
+            let states = match (left, stretch.beside, product.left.curve()) {
+                (None, Beside::Frozen(i), Ok(curve)) => curve.frozen[i].states.clone(),
+                (left, ..) => left.map_or(Vec::new(), |left| left.states(other, &at.left)),
+            };
+            product.left.chain.fixed_point(&states, 0.0, noise, stable)
+        });
+        let states = stretch.states(own, &at.passages);
         FixedPoint {
             backward_error,
             forward_error,
-            ..self.fixed_point(&states, potential, noise, point.linear.is_stable(slope))
+            ..self.fixed_point(&states, potential, noise, stable)
         }
+        .beside(left)
     }
 
     /// Backward and forward error of a point of the curve.
@@ -225,9 +251,14 @@ impl StateEvolution {
     /// held, which takes another noise, and once with the noise held.
     fn errors(&self, point: &Point, noise: f64) -> (f64, f64) {
         let (at, linear) = (&point.at, &point.linear);
-        let own: Vec<f64> = at.passages.iter().map(|p| p.error + ACCURACY).collect();
-        let misses = at.residual.iter().zip(own.windows(2));
-        let misses = misses.map(|(r, e)| r.abs() + e[0] + e[1]);
+        let error = |p: &Passage| p.error + ACCURACY;
+        let own: Vec<f64> = at.passages.iter().map(error).collect();
+        let left: Vec<f64> = at.left.iter().map(error).collect();
+        let between = own.windows(2).chain(left.windows(2));
+        let mut errors: Vec<f64> = between.map(|e| e[0] + e[1]).collect();
+        // The answer of another factor reads both overlaps.
+        errors.extend(left.last().map(|e| e + own[own.len() - 1]));
+        let misses = at.residual.iter().zip(errors).map(|(r, e)| r.abs() + e);
         let moved = |held: &[f64], wanted: &[f64], last: f64| -> Option<f64> {
             let mut rows = linear.rows.clone();
             rows.push(held.to_vec());
@@ -276,21 +307,7 @@ impl StateEvolution {
             })
             .collect();
         let signal = all[all.len() - 1];
-        let known = Belief {
-            overlap: signal.overlap,
-            mmse: signal.mmse,
-        };
-        let left = self.observation.left(known, noise);
-        let left = left.map(|(v, belief, snr)| {
-            let state = VariableState {
-                overlap: belief.overlap,
-                mmse: belief.mmse,
-                snr: Some(snr),
-            };
-            (v, state)
-        });
         let named = self.variables.iter().zip(all).filter(|(v, _)| !v.is_field);
-        let named = named.chain(left);
         FixedPoint {
             overlap: signal.overlap,
             mmse: signal.mmse,
@@ -304,8 +321,8 @@ impl StateEvolution {
             stable,
             perfect: signal.snr.is_none(),
             variables: named.map(|(v, s)| (v.name.clone(), s)).collect(),
-            overlap_left: left.map(|(_, s)| s.overlap),
-            mmse_left: left.map(|(_, s)| s.mmse),
+            overlap_left: None,
+            mmse_left: None,
             backward_error: 0.0,
             forward_error: 0.0,
         }
@@ -323,22 +340,25 @@ impl StateEvolution {
     /// point.
     fn growth_at_zero(&self, noise: f64) -> Option<f64> {
         let susceptibility = self.susceptibility_at_zero(self.signal())?;
-        let growth = susceptibility * self.observation.snr_slope(self.nothing(), noise);
+        let mut growth = susceptibility * self.observation.snr_slope(self.nothing(), noise);
+        if let Some(product) = self.observation.product() {
+            growth *= product.aspect * product.left.susceptibility()? / noise;
+        }
         self.observation.is_even().then_some(growth)
     }
 
     /// Zero overlap everywhere, for data that are even in a signal of which nothing is known.
     fn trivial(&self, noise: f64) -> Option<FixedPoint> {
         let growth = self.growth_at_zero(noise)?;
-        let unknown = |v: &Variable| {
-            let mmse = v.second_moment;
-            Some((Belief { overlap: 0.0, mmse }, 0.0))
-        };
-        let states: Vec<_> = self.variables.iter().map(unknown).collect();
         let stable = growth < 1.0;
         // Without a message every average is of ln 1.
-        let potential = self.observation.potential(self.nothing(), noise);
-        Some(self.fixed_point(&states, potential, noise, stable))
+        let share = self.observation.share(self.nothing(), 0.0, noise);
+        let zero = |chain: &Self, potential| {
+            let states: Vec<_> = chain.variables.iter().map(unknown).collect();
+            chain.fixed_point(&states, potential, noise, stable)
+        };
+        let left = self.observation.product().map(|p| zero(&p.left.chain, 0.0));
+        Some(zero(self, share).beside(left))
     }
 
     /// The frozen branches, on which the signal is known exactly.
@@ -415,6 +435,35 @@ impl StateEvolution {
 
 /// Noise, in units of `E x²`, of a direct observation in place of none.
 const KNOWN_EXACTLY: f64 = 1e-9;
+
+impl FixedPoint {
+    /// Adds what is known of the other factor of a product.
+    fn beside(mut self, left: Option<Self>) -> Self {
+        if let Some(left) = left {
+            self.variables.extend(left.variables);
+            self.overlap_left = Some(left.overlap);
+            self.mmse_left = Some(left.mmse);
+        }
+        self
+    }
+}
+
+impl Stretch<'_> {
+    /// What is known of every variable of its chain.
+    fn states(&self, u: &[f64], passages: &[Passage]) -> Vec<State> {
+        let below = self.chain.variables[..self.first].iter().map(unknown);
+        let known = passages.iter().zip(u);
+        below
+            .chain(known.map(|(p, u)| Some((p.outer, u.exp()))))
+            .collect()
+    }
+}
+
+/// Nothing is known of a variable, and nothing tells it.
+fn unknown(v: &Variable) -> State {
+    let mmse = v.second_moment;
+    Some((Belief { overlap: 0.0, mmse }, 0.0))
+}
 
 impl Below {
     /// Entropy per component of the discrete variable given the weights below it, and the state

@@ -5,7 +5,7 @@ use onsager_scalar::roots::bracketed_root;
 use serde::Serialize;
 
 use crate::ReplicaError;
-use crate::chain::{StateEvolution, Stretch};
+use crate::chain::{Evaluation, StateEvolution, Stretch};
 use crate::curve::{Curve, Path};
 use crate::factor::Belief;
 use crate::path::{Point, across};
@@ -109,6 +109,7 @@ impl StateEvolution {
                 None if path.origin.is_some() => Side {
                     work: Work::default(),
                     known: self.nothing(),
+                    slope: -self.observation.share(self.nothing(), 0.0, x.exp()),
                 },
                 None => return Ok(None),
             };
@@ -126,8 +127,7 @@ impl StateEvolution {
             return Ok(None);
         };
         let noise = root.x.exp();
-        let slope =
-            self.explicit_slope(above.known, noise) - self.explicit_slope(below.known, noise);
+        let slope = above.slope - below.slope;
         let error = above.work.error + below.work.error;
         Ok(Some(EqualAreas {
             noise,
@@ -145,10 +145,12 @@ impl StateEvolution {
         segment: usize,
         point: &Point,
     ) -> Result<Side, ReplicaError> {
-        let rest = self.work(path.stretch(self), &path.points[segment], point)?;
+        let stretch = path.stretch(self);
+        let rest = self.work(stretch, &path.points[segment], point)?;
         Ok(Side {
             work: works[segment].and(rest),
             known: point.at.signal(),
+            slope: explicit_slope(&stretch, &point.at),
         })
     }
 
@@ -188,11 +190,8 @@ impl StateEvolution {
             let [value, rougher] = NODES.map(|n| self.work_on(&set, (a, b), (from, to), n));
             let value = value?;
             let error = (value - rougher?).abs();
-            let all = Belief {
-                overlap: self.second_moment(),
-                mmse: 0.0,
-            };
-            let scale = self.explicit_slope(all, a.at.log_noise.exp());
+            let noise = a.at.log_noise.exp();
+            let scale = self.observation.constant(self.second_moment(), noise);
             if error > ENOUGH * scale.abs() && to - from > SHORTEST {
                 let middle = 0.5 * (from + to);
                 pieces.extend([(from, middle), (middle, to)]);
@@ -219,22 +218,21 @@ impl StateEvolution {
         let mut force = Vec::with_capacity(nodes);
         for s in &s {
             let c = across(set, a, b, *s)?.ok_or_else(lost)?;
-            force.push(self.explicit_slope(c.at.signal(), c.at.log_noise.exp()));
+            force.push(explicit_slope(set, &c.at));
             log_noise.push(c.at.log_noise);
         }
         let speeds = differentiated(&s, &log_noise);
         let parts = weights.iter().zip(force).zip(speeds);
         Ok(parts.map(|((w, f), v)| w * f * v).sum())
     }
+}
 
-    /// `∂ potential/∂ ln noise` of the observation at fixed overlap.
-    fn explicit_slope(&self, known: Belief, noise: f64) -> f64 {
-        /// Relative step; potentials are powers of the noise, so that differences are in
-        /// proportion to slopes, and the factor drops out where areas are equal.
-        const STEP: f64 = 1e-4;
-        let at = |factor: f64| self.observation.potential(known, factor * noise);
-        (at(1.0 + STEP) - at(1.0 - STEP)) / (2.0 * STEP)
-    }
+/// `∂ potential/∂ ln noise` at fixed overlaps.
+fn explicit_slope(set: &Stretch<'_>, at: &Evaluation) -> f64 {
+    let noise = at.log_noise.exp();
+    -set.chain
+        .observation
+        .share(at.signal(), set.known(at), noise)
 }
 
 /// Derivative, at the nodes, of the polynomial through the values there.
@@ -272,6 +270,8 @@ impl Work {
 struct Side {
     work: Work,
     known: Belief,
+    /// Of the potential in `ln noise`, at fixed overlaps.
+    slope: f64,
 }
 
 impl Path {

@@ -82,7 +82,8 @@ pub(crate) fn correct(
         if !size.is_finite() {
             return Ok(None);
         }
-        let rounding = at.passages.iter().map(|p| p.error).fold(ACCEPTED, f64::max);
+        let passages = at.passages.iter().chain(&at.left);
+        let rounding = passages.map(|p| p.error).fold(ACCEPTED, f64::max);
         if size < EXACT || (size < rounding && size > 0.3 * last) {
             return Ok(Some(Corrected { u, at }));
         }
@@ -240,6 +241,18 @@ pub(crate) fn across(
     };
     let near = if s < 0.5 { a } else { b };
     correct(set, hermite_point(a, b, s), &plane, &near.linear)
+}
+
+/// Whether a solution lies on the segment between two neighbours of a path.
+pub(crate) fn near(pair: &[Point], u: &[f64]) -> bool {
+    /// Twice what interpolation between neighbours may err by; branches that are closer than that
+    /// belong together at the next fold.
+    const NEAR: f64 = 0.05;
+    let [a, b] = pair else { return false };
+    let chord = minus(&b.u, &a.u);
+    let length = dot(&chord, &chord);
+    let along = dot(&chord, &minus(u, &a.u)) / length.max(f64::MIN_POSITIVE);
+    distance(&hermite_point(a, b, along.clamp(0.0, 1.0)), u) < NEAR
 }
 
 /// The extremum of the noise between two points whose slopes differ in sign.
@@ -529,6 +542,8 @@ mod tests {
         fn evaluate(&self, u: &[f64]) -> Result<Evaluation, ReplicaError> {
             Ok(Evaluation {
                 passages: Vec::new(),
+                left: Vec::new(),
+                snr: 1.0,
                 residual: vec![(self.f)(u[0], u[1])],
                 log_noise: u[1],
             })
@@ -538,8 +553,7 @@ mod tests {
                 rows: vec![(self.gradient)(u[0], u[1]).to_vec()],
                 log_noise: vec![0.0, 1.0],
                 overlap: vec![1.0, 0.0],
-                inner_stable: true,
-                susceptibility: 0.0,
+                is_stable: true,
             })
         }
     }

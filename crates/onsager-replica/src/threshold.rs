@@ -256,13 +256,15 @@ impl StateEvolution {
             let (Some(limit), Some(start)) = (path.origin, path.points.first()) else {
                 continue;
             };
-            let even = (path.first + 1..self.variables.len())
-                .find(|i| self.factors[*i].componentwise().is_some_and(|c| c.is_even));
             let known = origin.is_some_and(|o| (o.ln() - limit).abs() < 1e-6);
-            if let (Some(even), false) = (even, known) {
+            let stretch = path.stretch(self);
+            let left = stretch.left().and_then(|(_, left)| left);
+            // The variable below the field of an even layer, of the signal or of another factor.
+            let name = stretch
+                .below_even()
+                .or(left.and_then(|left| left.below_even()));
+            if let (Some(name), false) = (name, known) {
                 let mmse = start.at.signal().mmse;
-                // The variable below the field of the even layer.
-                let name = &self.variables[even - 2].name;
                 found.push(Threshold {
                     uncertainty: 1e-8 * limit.exp(),
                     ..recovered(limit.exp(), name, mmse, mmse)
@@ -295,7 +297,7 @@ impl StateEvolution {
                     let there = other.map_or(here, |(_, f)| f.mmse);
                     let inner = self.observation.snr_slope(self.nothing(), value) == 0.0;
                     let at = match other {
-                        Some((Place::Frozen(_), _)) => Location::Perfect,
+                        Some((Place::Frozen(..), _)) => Location::Perfect,
                         _ if inner => Location::InnerFold,
                         _ => Location::Fold,
                     };
@@ -489,7 +491,7 @@ impl StateEvolution {
             mmse_from: r.mmse,
             mmse_to: l.mmse,
             at: match left {
-                Place::Frozen(_) => Location::Perfect,
+                Place::Frozen(..) => Location::Perfect,
                 _ => Location::Crossing,
             },
             variable: None,
@@ -499,20 +501,17 @@ impl StateEvolution {
 
     /// `∂ potential/∂ ln noise` at a fixed point: only the observation depends on the noise.
     fn slope_of_potential(&self, f: &FixedPoint, noise: f64) -> f64 {
-        let d = 1e-4;
-        let at = |noise: f64| {
-            // At fixed overlap and message; perfect recovery keeps the constant.
-            if f.perfect {
-                self.observation.constant(self.second_moment(), noise)
-            } else {
+        let left = f.overlap_left.unwrap_or(0.0);
+        -match self.observation.product() {
+            None if f.perfect => self.observation.constant(self.second_moment(), noise),
+            _ => {
                 let known = Belief {
                     overlap: f.overlap,
                     mmse: f.mmse,
                 };
-                -self.observation.potential(known, noise)
+                self.observation.share(known, left, noise)
             }
-        };
-        (at(noise * (1.0 + d)) - at(noise * (1.0 - d))) / (2.0 * d)
+        }
     }
 
     fn hard_phases(&self, curve: &Curve, events: &[f64]) -> Result<Vec<(f64, f64)>, ReplicaError> {

@@ -77,6 +77,8 @@ pub enum Start {
 /// below it, the layer's new output and its message downwards, and last the latent.
 ///
 /// - **Matched** starts need one number a variable; [`Start::Random`] uses the general averages.
+/// - **Products** (spiked Wishart): the other factor is at its optimal fixed point in every message,
+///   which the algorithm attains at rest only, and there only if that is the one it reaches.
 /// - **Errors**: an snr, overlap or norm that is not finite and not negative, or that no estimate
 ///   can have; unknown names.
 ///
@@ -129,8 +131,9 @@ impl Knowledge for Belief {
         Ok(chain.observation.snr_at(signal, chain.noise()))
     }
     fn left(chain: &StateEvolution, signal: Self) -> Option<Belief> {
-        let left = chain.observation.left(signal, chain.noise());
-        left.map(|(_, belief, _)| belief)
+        let left = &chain.observation.product()?.left;
+        let known = left.at(signal.overlap / chain.noise()).ok()?;
+        Some(known.0)
     }
     fn pass(
         factor: &dyn FactorAverage,
@@ -287,8 +290,7 @@ impl StateEvolution {
 
     /// The left factor of a product.
     fn left(&self) -> Option<&Variable> {
-        let left = self.observation.left(self.nothing(), self.noise());
-        left.map(|(variable, ..)| variable)
+        self.observation.product()?.left.chain.variables.last()
     }
 
     /// The beliefs of a start, and that of the left factor of a product.
