@@ -13,8 +13,10 @@ pub struct Engine<F: Field = f64> {
     pub(crate) graph: Graph<F>,
     pub(crate) rules: Vec<Box<dyn Rule<F>>>,
     schedule: Schedule,
-    /// The factors that bring data.
-    pub(crate) observations: Vec<usize>,
+    /// The factors through which the data speak to the signal.
+    pub(crate) sensors: Vec<usize>,
+    /// These, and all that bring data behind them.
+    pub(crate) data_side: Vec<usize>,
     signal: usize,
     /// Products spent outside the rules, on a spectral start.
     pub(crate) start_products: u64,
@@ -35,12 +37,15 @@ impl<F: Field> Engine<F> {
                 found: (rules.len(), 1),
             });
         }
-        let is_observation = |f: &usize| factors[*f].kind.is_observation();
+        let sensors: Vec<usize> = tree.sensors().collect();
+        let behind = |f: &usize| factors[*f].kind.is_observation() && !sensors.contains(f);
+        let behind = (0..factors.len()).filter(behind);
         Ok(Self {
+            data_side: sensors.iter().copied().chain(behind).collect(),
             graph: Graph::new(tree, problem.sizes(), problem.problems()),
             rules,
             schedule: Schedule::of(tree),
-            observations: (0..factors.len()).filter(is_observation).collect(),
+            sensors,
             signal: tree.signal_index(),
             start_products: 0,
         })
@@ -102,12 +107,16 @@ impl<F: Field> Engine<F> {
         let Some([out, outer, back]) = self.schedule.steps().get(at..at + 3) else {
             return Ok(false);
         };
-        let targets = [&out.targets[..], &outer.targets, &back.targets];
-        if out.factor != back.factor || targets != [&[1][..], &[0, 1], &[0]] {
-            return Ok(false);
-        }
         let (f, g) = (out.factor, outer.factor);
         let graph = &mut self.graph;
+        let targets = [&out.targets[..], &outer.targets, &back.targets];
+        let all: &[usize] = match graph.of_factor[g].len() {
+            1 => &[0],
+            _ => &[0, 1],
+        };
+        if f != back.factor || targets != [&[1][..], all, &[0]] {
+            return Ok(false);
+        }
         let between = graph.edges[graph.of_factor[f][1]].variable;
         let meet = graph.edges[graph.of_factor[g][0]].variable == between;
         let Ok([inner, outer]) = self.rules.get_disjoint_mut([f, g]) else {
@@ -125,14 +134,18 @@ impl<F: Field> Engine<F> {
             factor: g,
             step: 1.0,
         };
-        let above = ports.message(1);
+        let above = match all {
+            [_, outer] => ports.message(*outer),
+            _ => Message::flat(ports.size(0), ports.problems()),
+        };
         ports.factor = f;
-        let Some([h, x]) = inner.pass(outer, &above, &mut ports)? else {
+        let Some(moments) = inner.pass(outer, &above, &mut ports)? else {
             return Ok(false);
         };
         ports.factor = g;
-        ports.estimate(0, h);
-        ports.estimate(1, x);
+        for (port, posterior) in all.iter().zip(moments) {
+            ports.estimate(*port, posterior);
+        }
         Ok(true)
     }
 
@@ -163,20 +176,16 @@ impl<F: Field> Engine<F> {
     #[must_use]
     pub fn evidence_message(&self) -> Message<F> {
         let (n, problems) = (self.graph.sizes[self.signal], self.graph.problems);
-        let edges = self
-            .observations
-            .iter()
-            .map(|f| self.graph.of_factor[*f][0]);
-        edges
-            .filter(|e| self.graph.edges[*e].variable == self.signal)
-            .fold(Message::flat(n, problems), |all, e| {
-                all.and(&self.graph.edges[e].message)
-            })
+        let edges = self.sensors.iter().map(|f| self.graph.of_factor[*f][0]);
+        edges.fold(Message::flat(n, problems), |all, e| {
+            all.and(&self.graph.edges[e].message)
+        })
     }
 
     /// Bethe evidence of each problem in nats per coordinate of the signal, the sum of the shares
-    /// of all factors: the logarithm of the likelihood of the data relative to that of noise
-    /// without signal. Exact up to `O(1/p)` at a fixed point with Gaussian variables.
+    /// of all factors: the logarithm of the likelihood of the data, relative to that of noise
+    /// without signal where the signal is seen in noise itself and absolute for a generalised
+    /// linear model. Exact up to `O(1/p)` at a fixed point with Gaussian variables.
     ///
     /// # Errors
     /// What a rule refuses.

@@ -147,7 +147,7 @@ impl<F: Field> Problem<F> {
                     let found = (found.rows, found.columns);
                     shape(format!("matrix of {factor}"), (size(0), size(0)), found)?;
                 }
-                FactorKind::Denoising { .. } => {
+                FactorKind::Denoising { .. } | FactorKind::Likelihood(_) => {
                     let y = self.data(f)?;
                     let quantity = format!("data of {factor}");
                     shape(quantity.clone(), (size(0), self.problems), y.shape())?;

@@ -50,15 +50,15 @@ pub trait Rule<F: Field = f64>: Send {
     /// A product that is refused, a variable that nothing has estimated yet.
     fn update(&mut self, targets: &[usize], ports: &mut Ports<'_, F>) -> Result<(), AmpError>;
 
-    /// The factor as a function of single components, if it is one between two variables.
+    /// The factor as a function of single components, if it is one.
     fn componentwise(&self) -> Option<&dyn Componentwise<F>> {
         None
     }
 
-    /// Sends to port 1, lets the factor `outer` there estimate both of its variables, and sends
+    /// Sends to port 1, lets the factor `outer` there estimate its variables, and sends
     /// to port 0, in one pass over a matrix; undamped. `above` is what all others say about the
-    /// outer variable of `outer`. Returns the moments that `outer` would have sent to its two
-    /// ports, or `None`, with nothing done, where the factor needs three steps.
+    /// outer variable of `outer`, flat if it has none. Returns the moments that `outer` would have
+    /// sent to its ports, or `None`, with nothing done, where the factor needs three steps.
     ///
     /// # Errors
     /// As for [`Rule::update`].
@@ -100,12 +100,19 @@ pub trait Rule<F: Field = f64>: Send {
     }
 }
 
-/// A factor that acts on each component of its two variables by itself.
+/// A factor that acts on each component of its one or two variables by itself.
 pub trait Componentwise<F: Field = f64>: Sync {
     /// Writes the posterior means and variances of both variables, `[[E h, var h], [E x, var x]]`,
-    /// for a run of components, from the messages to the inner variable, `below`, and to the outer
-    /// one, `above`.
-    fn moments(&self, below: Fields<'_, F>, above: Fields<'_, F>, out: &mut [[(F, f64); 2]]);
+    /// for a run of components that starts at `first`, from the messages to the inner variable,
+    /// `below`, and to the outer one, `above`. A factor without an outer variable ignores `above`
+    /// and leaves its moments alone.
+    fn moments(
+        &self,
+        first: usize,
+        below: Fields<'_, F>,
+        above: Fields<'_, F>,
+        out: &mut [[(F, f64); 2]],
+    );
 }
 
 /// How the present estimates depend on the matrices, which decides the first Onsager terms.

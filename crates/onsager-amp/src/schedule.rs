@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use onsager_model::Tree;
+use onsager_model::{FactorKind, Tree};
 
 use crate::AmpError;
 
@@ -44,7 +44,8 @@ pub struct Step {
 
 impl Schedule {
     /// The default sweep: observations that join two variables update the outer side first; then
-    /// the observations of the signal, and from the signal down to the latent each layer forwards,
+    /// the factors through which the data speak to the signal (a sensing matrix forwards, its
+    /// likelihood, and backwards), and from the signal down to the latent each layer forwards,
     /// its activation, and backwards; the prior last.
     #[must_use]
     pub fn of(tree: &Tree) -> Self {
@@ -61,11 +62,20 @@ impl Schedule {
                 Self::inwards(tree, *side, &mut steps);
             }
         }
-        for f in observations() {
-            steps.push(Step {
-                factor: f,
-                targets: vec![0],
-            });
+        let mut step = |factor, target| {
+            let targets = vec![target];
+            steps.push(Step { factor, targets });
+        };
+        for f in tree.sensors() {
+            if let (FactorKind::Linear { .. }, [_, field]) =
+                (&factors[f].kind, factors[f].variables.as_slice())
+            {
+                step(f, 1);
+                tree.factors_of(*field)
+                    .filter(|g| *g != f)
+                    .for_each(|g| step(g, 0));
+            }
+            step(f, 0);
         }
         Self::inwards(tree, tree.signal_index(), &mut steps);
         Self::checked(tree, steps)

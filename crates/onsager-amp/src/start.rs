@@ -193,7 +193,7 @@ impl Engine {
             std::mem::swap(&mut self.rules[*f], rule);
         }
         rest?;
-        for f in self.observations.clone() {
+        for f in self.sensors.clone() {
             self.rules[f].remember(Memory::Stationary);
         }
         let signal = (tree.signal_index(), guess.estimate);
@@ -203,23 +203,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Sweeps under a fixed message to the signal, in place of the observations, until rest.
+    /// Sweeps under a fixed message to the signal, in place of all that brings data, until rest.
     fn rest_under(&mut self, message: Message) -> Result<(), AmpError> {
+        let beyond: Vec<usize> = self.data_side.clone();
+        let mut message = Some(message);
         let mut stand_ins: Vec<Box<dyn Rule>> = Vec::new();
-        for (i, f) in self.observations.clone().into_iter().enumerate() {
-            // The first observation speaks for all.
-            let message = if i == 0 {
-                message.clone()
-            } else {
-                Message::flat(message.field.nrows(), message.field.ncols())
-            };
+        for f in &beyond {
+            // The first one, which touches the signal, speaks for all.
+            let edge = &self.graph.edges[self.graph.of_factor[*f][0]];
+            let (n, problems) = (self.graph.sizes[edge.variable], self.graph.problems);
+            let said = message.take().unwrap_or_else(|| Message::flat(n, problems));
             stand_ins.push(std::mem::replace(
-                &mut self.rules[f],
-                Box::new(Fixed(message)),
+                &mut self.rules[*f],
+                Box::new(Fixed(said)),
             ));
         }
         let rest = self.sweep_until_rest();
-        for (f, rule) in self.observations.iter().zip(stand_ins) {
+        for (f, rule) in beyond.iter().zip(stand_ins) {
             self.rules[*f] = rule;
             // What the stand-in said is not to be averaged with what the data say.
             let edge = self.graph.of_factor[*f][0];

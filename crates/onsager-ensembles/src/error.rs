@@ -36,6 +36,14 @@ pub enum EnsembleError {
         /// The value found.
         value: f64,
     },
+    /// A probability must lie in `(0, 1]`.
+    #[error("{quantity} must lie in (0, 1], got {value}")]
+    Probability {
+        /// Which one.
+        quantity: &'static str,
+        /// The value found.
+        value: f64,
+    },
     /// A list needs at least one entry.
     #[error("{0} must not be empty")]
     Empty(&'static str),
@@ -82,5 +90,15 @@ pub(crate) fn positive(quantity: &'static str, value: f64) -> Result<f64, Ensemb
         Ok(value)
     } else {
         Err(EnsembleError::NotPositive { quantity, value })
+    }
+}
+
+/// Checks that a number lies in `(0, 1]`.
+#[cfg(feature = "sample")]
+pub(crate) fn probability(quantity: &'static str, value: f64) -> Result<f64, EnsembleError> {
+    if value > 0.0 && value <= 1.0 {
+        Ok(value)
+    } else {
+        Err(EnsembleError::Probability { quantity, value })
     }
 }

@@ -3,11 +3,11 @@
 use onsager_operators::{
     Dense, DenseF32, LinearOperator, OperatorError, Shape, Stored, SymmetricTiles,
 };
-use rand::Rng;
+use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::EnsembleError;
-use crate::error::not_negative;
+use crate::error::{not_negative, probability};
 use crate::random::RowStreams;
 
 /// A law on matrices of any shape that can be drawn.
@@ -77,47 +77,111 @@ impl Ensemble for Gaussian {
     }
 }
 
-/// Matrix of the given shape with independent entries `N(0, variance)`.
+/// A law of independent entries of mean 0.
+///
+/// ```
+/// use onsager_ensembles::{Seed, sample::{Entries, independent}};
+/// use onsager_operators::Shape;
+///
+/// let mut rng = Seed(1).stream("example", 0, 0, "weights");
+/// let w = independent(Shape::new(2, 3), Entries::Rademacher, &mut rng)?;
+/// assert!(w.row(0).iter().all(|a| a.abs() == 1.0));
+/// # Ok::<(), onsager_ensembles::EnsembleError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Entries {
+    /// `N(0, variance)`.
+    Gaussian {
+        /// Variance of an entry.
+        variance: f64,
+    },
+    /// `±1`, fair.
+    Rademacher,
+    /// `N(0, 1/sparsity)` with probability `sparsity`, else 0: variance 1.
+    Sparse {
+        /// Probability of a nonzero, in (0, 1].
+        sparsity: f64,
+    },
+}
+
+/// Matrix of the given shape with independent entries.
 ///
 /// Row `i` comes from its own stream ([`RowStreams`]), so the matrix does not depend on the
 /// order in which rows are filled.
 ///
-/// - **Errors**: a variance that is negative or not finite; a shape that does not fit in memory.
+/// - **Errors**: a variance that is negative or not finite, a sparsity outside `(0, 1]`; a shape that
+///   does not fit in memory.
+pub fn independent<R: Rng + ?Sized>(
+    shape: Shape,
+    entries: Entries,
+    rng: &mut R,
+) -> Result<Dense, EnsembleError> {
+    Ok(Dense::from_rows(
+        shape,
+        rows(entries, RowStreams::new(rng))?,
+    )?)
+}
+
+/// [`independent`], each entry rounded to `f32`; the rounded matrix is the matrix.
+///
+/// - **Errors**: as [`independent`], and a variance so large that an entry overflows `f32`.
+pub fn independent_f32<R: Rng + ?Sized>(
+    shape: Shape,
+    entries: Entries,
+    rng: &mut R,
+) -> Result<DenseF32, EnsembleError> {
+    Ok(DenseF32::from_rows(
+        shape,
+        rows(entries, RowStreams::new(rng))?,
+    )?)
+}
+
+/// [`independent`] entries `N(0, variance)`.
+///
+/// - **Errors**: as [`independent`].
 pub fn gaussian<R: Rng + ?Sized>(
     shape: Shape,
     variance: f64,
     rng: &mut R,
 ) -> Result<Dense, EnsembleError> {
-    Ok(Dense::from_rows(
-        shape,
-        gaussian_rows(variance, RowStreams::new(rng))?,
-    )?)
+    independent(shape, Entries::Gaussian { variance }, rng)
 }
 
 /// [`gaussian`], each entry rounded to `f32`; the rounded matrix is the matrix.
 ///
-/// - **Errors**: as [`gaussian`], and a variance so large that an entry overflows `f32`.
+/// - **Errors**: as [`independent_f32`].
 pub fn gaussian_f32<R: Rng + ?Sized>(
     shape: Shape,
     variance: f64,
     rng: &mut R,
 ) -> Result<DenseF32, EnsembleError> {
-    Ok(DenseF32::from_rows(
-        shape,
-        gaussian_rows(variance, RowStreams::new(rng))?,
-    )?)
+    independent_f32(shape, Entries::Gaussian { variance }, rng)
 }
 
-/// Writes row `i`, entries `N(0, variance)`.
-fn gaussian_rows(
-    variance: f64,
+/// Writes row `i`.
+fn rows(
+    entries: Entries,
     streams: RowStreams,
 ) -> Result<impl FnMut(usize, &mut [f64]), EnsembleError> {
-    let sd = not_negative("variance", variance)?.sqrt();
+    let scale = match entries {
+        Entries::Gaussian { variance } => not_negative("variance", variance)?.sqrt(),
+        Entries::Rademacher => 1.0,
+        Entries::Sparse { sparsity } => probability("sparsity", sparsity)?.sqrt().recip(),
+    };
     Ok(move |i, row: &mut [f64]| {
         let mut stream = streams.row(i);
         for a in row {
-            *a = sd * normal(&mut stream);
+            *a = scale
+                * match entries {
+                    Entries::Gaussian { .. } => normal(&mut stream),
+                    Entries::Rademacher if stream.random::<bool>() => 1.0,
+                    Entries::Rademacher => -1.0,
+                    Entries::Sparse { sparsity } if stream.random::<f64>() < sparsity => {
+                        normal(&mut stream)
+                    }
+                    Entries::Sparse { .. } => 0.0,
+                };
         }
     })
 }
@@ -220,7 +284,7 @@ fn wishart_rows(
 ) -> Result<impl FnMut(usize, &mut [f64]), EnsembleError> {
     finite_signal(left)?;
     finite_signal(right)?;
-    let mut noisy = gaussian_rows(noise, streams)?;
+    let mut noisy = rows(Entries::Gaussian { variance: noise }, streams)?;
     let scale = (right.len() as f64).sqrt();
     Ok(move |i: usize, row: &mut [f64]| {
         noisy(i, row);

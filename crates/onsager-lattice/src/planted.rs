@@ -143,15 +143,23 @@ fn direction<R: Rng + ?Sized>(shape: Shape, rng: &mut R) -> Reals {
     Reals::new(mantissas, shape.bits)
 }
 
-/// `γ <w, x>` for all samples, with twice the bits.
-fn phases(samples: &[Reals], signal: &Reals, gamma: f64) -> Result<Vec<IBig>, LatticeError> {
+/// Gaussian samples, a signal of norm one, and the labels that `label` makes of `γ <w, x>`, which
+/// has twice the bits.
+fn directed<R: Rng + ?Sized>(
+    shape: Shape,
+    gamma: f64,
+    rng: &mut R,
+    label: impl Fn(&IBig, &mut R) -> IBig,
+) -> Result<(Vec<Reals>, Reals, Reals), LatticeError> {
     check_frequency(gamma)?;
     // A frequency of this range is a whole number of 2^-128.
     let factor = Reals::from_f64(&[gamma], 128)?.mantissas()[0].clone();
-    Ok(samples
-        .iter()
-        .map(|x| scaled(&(x.dot(signal) * &factor), -128))
-        .collect())
+    let samples = shape.gaussian(rng);
+    let signal = direction(shape, rng);
+    let phase = |x: &Reals| scaled(&(x.dot(&signal) * &factor), -128);
+    let labels = samples.iter().map(|x| label(&phase(x), rng)).collect();
+    let labels = Reals::new(labels, shape.bits);
+    Ok((samples, labels, signal))
 }
 
 /// Independent Gaussian samples, `w` of norm one, labels `cos(2π γ <w, x>)`.
@@ -164,19 +172,12 @@ pub fn cosine_neuron<R: Rng + ?Sized>(
     gamma: f64,
     rng: &mut R,
 ) -> Result<Planted<CosineNeuron>, LatticeError> {
-    let samples = shape.gaussian(rng);
-    let signal = direction(shape, rng);
     let circle = Circle::new(2 * shape.bits);
     let one = IBig::ONE << shape.bits;
-    let label = |phase: &IBig| {
+    let (samples, labels, signal) = directed(shape, gamma, rng, |phase, rng| {
         let label = shape.label(&circle.cos(phase), rng);
         label.clamp(-one.clone(), one.clone())
-    };
-    let labels = phases(&samples, &signal, gamma)?
-        .iter()
-        .map(label)
-        .collect();
-    let labels = Reals::new(labels, shape.bits);
+    })?;
     Ok(Planted {
         problem: CosineNeuron::new(&samples, &labels, shape.accuracy(), gamma)?,
         signal,
@@ -193,17 +194,10 @@ pub fn clwe<R: Rng + ?Sized>(
     gamma: f64,
     rng: &mut R,
 ) -> Result<Planted<Clwe>, LatticeError> {
-    let samples = shape.gaussian(rng);
-    let signal = direction(shape, rng);
-    let label = |phase: &IBig| {
+    let (samples, labels, signal) = directed(shape, gamma, rng, |phase, rng| {
         let label = shape.label(phase, rng);
         &label - ((&label >> shape.bits) << shape.bits)
-    };
-    let labels = phases(&samples, &signal, gamma)?
-        .iter()
-        .map(label)
-        .collect();
-    let labels = Reals::new(labels, shape.bits);
+    })?;
     Ok(Planted {
         problem: Clwe::new(&samples, &labels, shape.accuracy(), gamma)?,
         signal,

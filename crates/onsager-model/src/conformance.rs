@@ -290,7 +290,7 @@ pub mod runnable {
     /// Layers that a tree can hold. What is still refused in a layer (a bias, noise) is left out.
     fn layer(spread: f64) -> impl Strategy<Value = Layer> + Clone {
         let weights = super::weights(spread)
-            .prop_filter("not implemented", |w: &Weights| w.gaussian_aspect().is_ok());
+            .prop_filter("not implemented", |w: &Weights| w.independent().is_ok());
         let noise = || Union::new([Just(0.0).boxed(), super::positive(spread).boxed()]);
         let all = (weights, activation(spread), noise(), noise());
         all.prop_map(|(weights, activation, noise_before, noise)| Layer {

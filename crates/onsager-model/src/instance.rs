@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use nalgebra::DMatrix;
 use onsager_ensembles::sample::{
-    gaussian, gaussian_f32, noisy, spiked_wigner, spiked_wishart, spiked_wishart_f32,
+    self, independent, independent_f32, noisy, spiked_wigner, spiked_wishart, spiked_wishart_f32,
 };
 use onsager_operators::{LinearOperator, Shape, Symmetric, SymmetricF32};
 use onsager_scalar::Prior;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::{FactorKind, ModelError, Tree};
+use crate::{Entries, FactorKind, ModelError, Tree};
 
 /// One realisation of a [`Tree`]: sizes, matrices, data and, where known, the truth.
 ///
@@ -22,6 +22,7 @@ use crate::{FactorKind, ModelError, Tree};
 /// | spiked Wigner | `Y = x xᵀ/√p + √Δ ξ`, p x p symmetric | |
 /// | spiked Wishart | `Y = u xᵀ/√p + √Δ ξ`, n x p | |
 /// | denoising | | `y = x + √Δ n`, length p |
+/// | likelihood | | `y ~ P(y\|h)`, length n |
 ///
 /// The division of `W` by `√columns` and of `Y` by `√p` is left to the factor. What exists has
 /// consistent shapes and finite vectors.
@@ -155,15 +156,20 @@ impl Instance {
                     let z = teacher.latent(law.as_ref(), sizes[inner], &mut rng);
                     given = given.truth(inner, z)?;
                 }
-                FactorKind::Linear { .. } => {
+                FactorKind::Linear { entries, .. } => {
                     let shape = Shape::new(sizes[outer], sizes[inner]);
                     let mut rng = next("weights", &mut weights);
+                    let law = match *entries {
+                        Entries::Gaussian => sample::Entries::Gaussian { variance: 1.0 },
+                        Entries::Rademacher => sample::Entries::Rademacher,
+                        Entries::Sparse { sparsity } => sample::Entries::Sparse { sparsity },
+                    };
                     let w: Arc<dyn LinearOperator> = match teacher.storage {
                         Storage::F64 => {
-                            Arc::new(gaussian(shape, 1.0, &mut rng)?.with_threads(threads)?)
+                            Arc::new(independent(shape, law, &mut rng)?.with_threads(threads)?)
                         }
                         Storage::F32 => {
-                            Arc::new(gaussian_f32(shape, 1.0, &mut rng)?.with_threads(threads)?)
+                            Arc::new(independent_f32(shape, law, &mut rng)?.with_threads(threads)?)
                         }
                     };
                     let x = DMatrix::from_column_slice(shape.columns, 1, given.known(inner));
@@ -213,6 +219,12 @@ impl Instance {
                 FactorKind::Denoising { noise } => {
                     let mut rng = next("noise", &mut noises);
                     let y = noisy(given.known(inner), *noise, &mut rng)?;
+                    given = given.data(f, y)?;
+                }
+                FactorKind::Likelihood(law) => {
+                    let mut rng = next("noise", &mut noises);
+                    let h = given.known(inner).iter();
+                    let y = h.map(|h| law.sample(*h, &mut rng)).collect();
                     given = given.data(f, y)?;
                 }
             }
@@ -335,15 +347,24 @@ impl Given<'_> {
         Ok(self)
     }
 
-    /// The data vector of factor `f`: `y` of a denoising factor.
+    /// The data vector of factor `f`: `y` of a denoising factor or of a likelihood.
     ///
     /// # Errors
     /// No such factor, a factor of another kind, a length that does not fit, an entry that is
-    /// not finite.
+    /// not finite or that the likelihood excludes.
     pub fn data(mut self, f: usize, y: Vec<f64>) -> Result<Self, ModelError> {
         let expected = self.length(f)?.ok_or_else(|| self.unexpected(f, VECTOR))?;
         let quantity = || format!("data of {}", self.tree.factors()[f]);
         check_vector(quantity, expected, &y)?;
+        if let FactorKind::Likelihood(law) = &self.tree.factors()[f].kind
+            && let Some(value) = y.iter().find(|y| !law.allows(**y))
+        {
+            return Err(ModelError::Range {
+                quantity: quantity(),
+                allowed: "a value that the output can take".to_string(),
+                value: *value,
+            });
+        }
         self.instance.data[f] = Some(y);
         Ok(self)
     }
@@ -398,7 +419,10 @@ impl Given<'_> {
                 Some((size(1), size(0)))
             }
             FactorKind::SpikedWigner { .. } => Some((size(0), size(0))),
-            FactorKind::Prior(_) | FactorKind::Activation(_) | FactorKind::Denoising { .. } => None,
+            FactorKind::Prior(_)
+            | FactorKind::Activation(_)
+            | FactorKind::Denoising { .. }
+            | FactorKind::Likelihood(_) => None,
         })
     }
 
@@ -406,7 +430,9 @@ impl Given<'_> {
     fn length(&self, f: usize) -> Result<Option<usize>, ModelError> {
         let (kind, on) = self.factor(f)?;
         Ok(match kind {
-            FactorKind::Denoising { .. } => Some(self.instance.sizes[on[0]]),
+            FactorKind::Denoising { .. } | FactorKind::Likelihood(_) => {
+                Some(self.instance.sizes[on[0]])
+            }
             FactorKind::Prior(_)
             | FactorKind::Linear { .. }
             | FactorKind::Activation(_)

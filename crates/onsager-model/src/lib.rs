@@ -51,5 +51,5 @@ pub use output::Output;
 pub use presets::{Preset, presets};
 pub use reader::{Quantity, Range};
 pub use signal::{Bias, Layer, Signal};
-pub use tree::{Chain, Factor, FactorKind, Tree, Variable};
+pub use tree::{Chain, Entries, Factor, FactorKind, Tree, Variable};
 pub use weights::{Ensemble, Tensor, Weights};

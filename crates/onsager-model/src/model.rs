@@ -142,7 +142,14 @@ impl Model {
                     chain.spiked_wishart(noise, aspect, left)
                 }
                 ObservationKind::Denoising { noise } => chain.denoising(noise),
-                ref other => Err(ModelError::not_supported("observation", other.name())),
+                ObservationKind::Glm {
+                    ref sensing,
+                    ref output,
+                    noise,
+                } => {
+                    let (aspect, entries) = sensing.independent()?;
+                    chain.entries(entries).glm(aspect, output.build(noise)?)
+                }
             },
             _ => Err(ModelError::NotSupported {
                 what: "more than one observation".to_string(),

@@ -1,5 +1,10 @@
 //! What a generalised linear model does to its field.
 
+use std::sync::Arc;
+
+use onsager_scalar::Likelihood;
+use onsager_scalar::activation::{Piece, PiecewiseLinear};
+use onsager_scalar::likelihood::{Additive, Blurred, Noiseless};
 use serde::Serialize;
 
 use crate::ModelError;
@@ -60,6 +65,49 @@ impl Output {
         }
     }
 
+    /// The law of what is seen, `noise` being the variance of Gaussian noise after the output.
+    ///
+    /// ```
+    /// use onsager_model::{Activation, Output};
+    /// let relu = Output::from(Activation::Relu).build(0.0)?;
+    /// assert_eq!(relu.sharpness(1.0), Some(0.5));
+    /// # Ok::<(), onsager_model::ModelError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Activation::build`]; noise after an output that is no function;
+    /// [`ModelError::NotSupported`] for smooth functions without noise and outputs to come.
+    pub fn build(&self, noise: f64) -> Result<Arc<dyn Likelihood>, ModelError> {
+        if noise > 0.0 {
+            let phi = match self {
+                Self::Activation(activation) => activation.build()?,
+                Self::Quantised { edges } => Arc::new(staircase(edges)?),
+                other => {
+                    let what = "observation.noise after an output of kind";
+                    return Err(ModelError::not_supported(what, other.kind()));
+                }
+            };
+            return Ok(Arc::new(Additive::new(phi, noise)?));
+        }
+        let exactly = |phi| Arc::new(Noiseless::new(phi));
+        Ok(match self {
+            Self::Activation(activation) => {
+                let phi = activation.build()?;
+                if phi.bend().is_some() || matches!(activation, Activation::Custom(_)) {
+                    let what = "an output without noise of kind";
+                    return Err(ModelError::not_supported(what, activation.kind()));
+                }
+                exactly(PiecewiseLinear::new(phi.pieces().iter().copied())?)
+            }
+            Self::Quantised { edges } => exactly(staircase(edges)?),
+            Self::Probit { noise } if *noise == 0.0 => exactly(PiecewiseLinear::sign()),
+            Self::Probit { noise } => {
+                Arc::new(Blurred::new(exactly(PiecewiseLinear::sign()), *noise)?)
+            }
+            other => return Err(ModelError::not_supported("output", other.kind())),
+        })
+    }
+
     pub(crate) fn read(reader: &Reader<'_>) -> Result<Self, ModelError> {
         let table = reader.tagged("kind")?;
         if table.is_one_of(activation::KINDS) {
@@ -71,6 +119,18 @@ impl Output {
             Err(table.unknown_kind("output", allowed))
         }
     }
+}
+
+/// The index, from 0, of the cell between edges.
+fn staircase(edges: &[f64]) -> Result<PiecewiseLinear, ModelError> {
+    let ends = |i: usize| edges.get(i).copied().unwrap_or(f64::INFINITY);
+    let cells = (0..=edges.len()).map(|i| Piece {
+        lower: i.checked_sub(1).map_or(f64::NEG_INFINITY, ends),
+        upper: ends(i),
+        offset: i as f64,
+        slope: 0.0,
+    });
+    Ok(PiecewiseLinear::new(cells)?)
 }
 
 pub(crate) const KINDS: &Kinds<Output> = &[

@@ -148,7 +148,8 @@ impl Signal {
             if !layer.bias.is_zero() {
                 return Err(ModelError::not_supported("layer with", "bias"));
             }
-            chain = chain.layer(layer.weights.gaussian_aspect()?, layer.function()?);
+            let (aspect, entries) = layer.weights.independent()?;
+            chain = chain.entries(entries).layer(aspect, layer.function()?);
         }
         Ok(chain)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onsager_scalar::activation::Parity;
-use onsager_scalar::{Activation, Prior};
+use onsager_scalar::{Activation, Likelihood, Prior};
 
 use crate::ModelError;
 
@@ -86,11 +86,13 @@ pub struct Factor {
 pub enum FactorKind {
     /// Independent components of one law.
     Prior(Arc<dyn Prior>),
-    /// `h = W x/√(columns)`, entries of `W` independent with unit variance; `aspect` is rows
-    /// over columns.
+    /// `h = W x/√(columns)`, entries of `W` independent with unit variance: the weights of a layer
+    /// or the sensing matrix of a generalised linear model.
     Linear {
         /// Rows over columns.
         aspect: f64,
+        /// The law of the entries. Nothing depends on it in the limit.
+        entries: Entries,
     },
     /// `x = φ(h)`.
     Activation(Arc<dyn Activation>),
@@ -111,6 +113,29 @@ pub enum FactorKind {
         /// The variance `Δ`.
         noise: f64,
     },
+    /// `y ~ P(y|h)`: the output of a generalised linear model at its field.
+    Likelihood(Arc<dyn Likelihood>),
+}
+
+/// Independent entries of mean 0 and variance 1.
+///
+/// ```
+/// assert_eq!(onsager_model::Entries::default(), onsager_model::Entries::Gaussian);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub enum Entries {
+    /// `N(0, 1)`.
+    #[default]
+    Gaussian,
+    /// Fair signs.
+    Rademacher,
+    /// `N(0, 1/sparsity)` with probability `sparsity`, else 0. That probability may not vanish with
+    /// the size: every row needs many nonzeros.
+    Sparse {
+        /// Probability of a nonzero, in (0, 1].
+        sparsity: f64,
+    },
 }
 
 impl FactorKind {
@@ -118,7 +143,7 @@ impl FactorKind {
     /// two.
     pub(crate) fn aspect(&self) -> f64 {
         match self {
-            Self::Linear { aspect } | Self::SpikedWishart { aspect, .. } => *aspect,
+            Self::Linear { aspect, .. } | Self::SpikedWishart { aspect, .. } => *aspect,
             _ => 1.0,
         }
     }
@@ -127,7 +152,10 @@ impl FactorKind {
     #[must_use]
     pub fn is_observation(&self) -> bool {
         match self {
-            Self::SpikedWigner { .. } | Self::SpikedWishart { .. } | Self::Denoising { .. } => true,
+            Self::SpikedWigner { .. }
+            | Self::SpikedWishart { .. }
+            | Self::Denoising { .. }
+            | Self::Likelihood(_) => true,
             Self::Prior(_) | Self::Linear { .. } | Self::Activation(_) => false,
         }
     }
@@ -142,6 +170,7 @@ impl std::fmt::Display for Factor {
             FactorKind::SpikedWigner { .. } => "spiked-wigner",
             FactorKind::SpikedWishart { .. } => "spiked-wishart",
             FactorKind::Denoising { .. } => "denoising",
+            FactorKind::Likelihood(_) => "likelihood",
         };
         write!(f, "{kind}({})", self.names.join(", "))
     }
@@ -158,6 +187,27 @@ impl Tree {
     #[must_use]
     pub fn factors(&self) -> &[Factor] {
         &self.factors
+    }
+
+    /// The factors through which the data speak to the signal: observations of it, and the sensing
+    /// matrix of a generalised linear model.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use onsager_model::Chain;
+    /// # use onsager_scalar::{activation::PiecewiseLinear, likelihood::Noiseless, prior::Rademacher};
+    /// let output = Arc::new(Noiseless::new(PiecewiseLinear::sign()));
+    /// let tree = Chain::new(Arc::new(Rademacher)).glm(1.5, output)?;
+    /// let factors: Vec<_> = tree.factors().iter().map(ToString::to_string).collect();
+    /// assert_eq!(factors, ["prior(x)", "linear(x, field(y))", "likelihood(field(y))"]);
+    /// assert_eq!(tree.sensors().collect::<Vec<_>>(), [1]);
+    /// # Ok::<(), onsager_model::ModelError>(())
+    /// ```
+    pub fn sensors(&self) -> impl Iterator<Item = usize> + '_ {
+        let seen = |f: &Factor| f.variables.first() == Some(&self.signal);
+        let outer =
+            |f: &Factor| f.kind.is_observation() || matches!(f.kind, FactorKind::Linear { .. });
+        (0..self.factors.len()).filter(move |f| seen(&self.factors[*f]) && outer(&self.factors[*f]))
     }
 
     /// The variable that the observations look at.
@@ -220,7 +270,7 @@ impl Tree {
         }
         let mut tree = self.clone();
         for factor in &mut tree.factors {
-            if let FactorKind::Linear { aspect } | FactorKind::SpikedWishart { aspect, .. } =
+            if let FactorKind::Linear { aspect, .. } | FactorKind::SpikedWishart { aspect, .. } =
                 &mut factor.kind
             {
                 let (inner, outer) = (factor.variables[0], factor.variables[1]);
@@ -294,6 +344,11 @@ impl Tree {
                         }
                     }
                     (FactorKind::Denoising { .. }, &[on]) if on == v => return false,
+                    (FactorKind::Likelihood(law), &[on])
+                        if on == v && law.parity() != Parity::Even =>
+                    {
+                        return false;
+                    }
                     _ => {}
                 }
             }
@@ -319,7 +374,8 @@ impl Tree {
 #[derive(Debug, Clone)]
 pub struct Chain {
     prior: Arc<dyn Prior>,
-    layers: Vec<(f64, Arc<dyn Activation>)>,
+    layers: Vec<(f64, Entries, Arc<dyn Activation>)>,
+    entries: Entries,
     names: Option<Vec<String>>,
 }
 
@@ -330,6 +386,7 @@ impl Chain {
         Self {
             prior,
             layers: Vec::new(),
+            entries: Entries::Gaussian,
             names: None,
         }
     }
@@ -337,7 +394,14 @@ impl Chain {
     /// Adds a layer `x = φ(W z/√k)`; `aspect` is rows over columns of `W`.
     #[must_use]
     pub fn layer(mut self, aspect: f64, activation: Arc<dyn Activation>) -> Self {
-        self.layers.push((aspect, activation));
+        self.layers.push((aspect, self.entries, activation));
+        self
+    }
+
+    /// The law of the entries of the matrices declared from here on, instead of Gaussian ones.
+    #[must_use]
+    pub fn entries(mut self, entries: Entries) -> Self {
+        self.entries = entries;
         self
     }
 
@@ -364,6 +428,43 @@ impl Chain {
     pub fn denoising(self, noise: f64) -> Result<Tree, ModelError> {
         let noise = positive("noise", noise)?;
         self.close(FactorKind::Denoising { noise })
+    }
+
+    /// Observes `y ~ P(y|h)` at every component of `h = A x/√p`, `n = aspect · p` of them: a
+    /// generalised linear model. Its field is named `field(y)`.
+    ///
+    /// # Errors
+    /// As for [`Chain::spiked_wigner`].
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use onsager_model::Chain;
+    /// use onsager_scalar::{activation::PiecewiseLinear, likelihood::Noiseless, prior::Gaussian};
+    ///
+    /// let phase_retrieval = Arc::new(Noiseless::new(PiecewiseLinear::abs()));
+    /// let tree = Chain::new(Arc::new(Gaussian::standard())).glm(1.5, phase_retrieval)?;
+    /// assert_eq!(tree.sizes(tree.signal_index(), 100), [100, 150]); // x, field(y)
+    /// assert_eq!(tree.free_signs(), [true, true]);
+    /// # Ok::<(), onsager_model::ModelError>(())
+    /// ```
+    pub fn glm(self, aspect: f64, output: Arc<dyn Likelihood>) -> Result<Tree, ModelError> {
+        let aspect = positive("aspect", aspect)?;
+        let entries = self.entries;
+        let mut tree = self.lay("x", "")?;
+        let signal = tree.signal;
+        tree.variables.push(Variable {
+            name: "field(y)".to_string(),
+            ratio: aspect,
+            second_moment: tree.variables[signal].second_moment,
+            mean: 0.0,
+            is_field: true,
+        });
+        tree.join(
+            FactorKind::Linear { aspect, entries },
+            vec![signal, signal + 1],
+        );
+        tree.join(FactorKind::Likelihood(output), vec![signal + 1]);
+        Ok(tree)
     }
 
     /// Observes `Y = u xᵀ/√p + √noise ξ`, `n x p` with `n = aspect · p`, where `left` declares `u`.
@@ -440,10 +541,12 @@ impl Chain {
         {
             return Err(ModelError::RepeatedName(twice.1.clone()));
         }
-        for (aspect, _) in &self.layers {
+        for (aspect, entries, _) in &self.layers {
             positive("aspect", *aspect)?;
+            entries.check()?;
         }
-        let size: f64 = self.layers.iter().map(|(aspect, _)| aspect).product();
+        self.entries.check()?;
+        let size: f64 = self.layers.iter().map(|(aspect, ..)| aspect).product();
         let mut tree = Tree {
             variables: vec![Variable {
                 name: names[0].clone(),
@@ -456,7 +559,7 @@ impl Chain {
             signal: 2 * depth,
         };
         tree.join(FactorKind::Prior(self.prior), vec![0]);
-        for ((aspect, phi), name) in self.layers.into_iter().zip(&names[1..]) {
+        for ((aspect, entries, phi), name) in self.layers.into_iter().zip(&names[1..]) {
             let inner = tree.variables.len() - 1;
             let (ratio, r) = (
                 tree.variables[inner].ratio * aspect,
@@ -477,7 +580,10 @@ impl Chain {
                 is_field: false,
             };
             tree.variables.extend([field, output]);
-            tree.join(FactorKind::Linear { aspect }, vec![inner, inner + 1]);
+            tree.join(
+                FactorKind::Linear { aspect, entries },
+                vec![inner, inner + 1],
+            );
             tree.join(FactorKind::Activation(phi), vec![inner + 1, inner + 2]);
         }
         // Rounding in the product of aspects must not make the signal's own ratio differ from 1.
@@ -497,6 +603,21 @@ impl Tree {
             variables,
             names,
         });
+    }
+}
+
+impl Entries {
+    fn check(self) -> Result<(), ModelError> {
+        match self {
+            Self::Sparse { sparsity } if !(sparsity > 0.0 && sparsity <= 1.0) => {
+                Err(ModelError::Range {
+                    quantity: "sparsity".to_string(),
+                    allowed: "in (0, 1]".to_string(),
+                    value: sparsity,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

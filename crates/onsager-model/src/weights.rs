@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::ModelError;
 use crate::activation::Activation;
 use crate::reader::{Kinds, Range, Reader, Table};
+use crate::{Entries, ModelError};
 
 /// The matrix of a layer or of a measurement.
 ///
@@ -109,18 +109,21 @@ impl Weights {
         }
     }
 
-    /// The aspect of the only weights that the tree knows so far.
-    pub(crate) fn gaussian_aspect(&self) -> Result<f64, ModelError> {
-        match self {
-            Self::Drawn {
-                ensemble: Ensemble::Gaussian,
-                aspect,
-            } => Ok(*aspect),
-            Self::Drawn { ensemble, .. } => {
-                Err(ModelError::not_supported("ensemble", ensemble.kind()))
+    /// The aspect and the law of the entries, for matrices of independent ones.
+    pub(crate) fn independent(&self) -> Result<(f64, Entries), ModelError> {
+        let (ensemble, aspect) = match self {
+            Self::Drawn { ensemble, aspect } => (ensemble, aspect),
+            Self::Given(tensor) => {
+                return Err(ModelError::not_supported("weights file", &tensor.file));
             }
-            Self::Given(tensor) => Err(ModelError::not_supported("weights file", &tensor.file)),
-        }
+        };
+        let entries = match *ensemble {
+            Ensemble::Gaussian => Entries::Gaussian,
+            Ensemble::Rademacher => Entries::Rademacher,
+            Ensemble::Sparse { sparsity } => Entries::Sparse { sparsity },
+            _ => return Err(ModelError::not_supported("ensemble", ensemble.kind())),
+        };
+        Ok((*aspect, entries))
     }
 
     pub(crate) fn read(reader: &Reader<'_>) -> Result<Self, ModelError> {

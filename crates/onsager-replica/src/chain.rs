@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use onsager_model::{Tree, Variable};
+use onsager_model::{Factor, FactorKind, Tree, Variable};
 
 use crate::ReplicaError;
-use crate::factor::{Belief, Denoising, FactorAverage, Observation, Passage, Response, average_of};
+use crate::factor::{
+    Belief, Denoising, FactorAverage, Observation, Outputs, Passage, Response, average_of,
+};
 use crate::path::ZeroSet;
+use crate::threshold::Key;
 
 /// The asymptotic reading of a chain.
 ///
@@ -48,8 +51,17 @@ impl StateEvolution {
         if tree.factors().len() != tree.variables().len() + 1 {
             return Err(refused("needs one factor more than variables"));
         }
-        let observation = match tree.factors().last() {
-            Some(last) if last.variables.first() == Some(&tree.signal_index()) => {
+        let observation = match tree.factors() {
+            [.., sensing, last] if sensing.variables == [tree.signal_index(), field(last)] => {
+                match (&sensing.kind, &last.kind) {
+                    (FactorKind::Linear { aspect, .. }, FactorKind::Likelihood(law)) => {
+                        let rho = tree.signal().second_moment;
+                        Some(Arc::new(Outputs::new(*aspect, law, rho)) as Arc<dyn Observation>)
+                    }
+                    _ => None,
+                }
+            }
+            [.., last] if last.variables.first() == Some(&tree.signal_index()) => {
                 let average = average_of(last, tree)?;
                 average.observation().map(|o| o.at(o.noise()))
             }
@@ -91,10 +103,36 @@ impl StateEvolution {
         Ok((variables, averages.collect::<Result<_, _>>()?))
     }
 
-    /// The declared noise of the observation.
+    /// The declared noise of the observation; of a generalised linear model the number of unknowns
+    /// per measurement, `p/n`, which takes its place in every curve.
     #[must_use]
     pub fn noise(&self) -> f64 {
         self.observation.noise()
+    }
+
+    /// The parameter of which [`StateEvolution::noise`] is the value, or the inverse for
+    /// [`Key::SamplingRatio`]: all values of it share one curve.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.observation.key()
+    }
+
+    /// Dimension of the signal per component, for a teacher without point masses the number of real
+    /// numbers that noiseless data must determine; and the innermost variable that carries it.
+    pub(crate) fn dimension(&self) -> (f64, usize) {
+        let mut least = (f64::INFINITY, self.signal());
+        for (v, factor) in self.factors.iter().enumerate().rev() {
+            let scalar = factor.componentwise();
+            let own = factor.dimension().or(scalar.map(|c| c.dimension));
+            let found = own.map(|d| d * self.variables[v].ratio);
+            if let Some(d) = found.filter(|d| *d <= least.0) {
+                least = (d, v);
+            }
+            if scalar.is_some_and(|c| c.is_noisy) {
+                break;
+            }
+        }
+        least
     }
 
     /// Index of the signal, the last variable.
@@ -151,6 +189,11 @@ impl StateEvolution {
             .map(|first| Stretch { chain: self, first })
             .collect()
     }
+}
+
+/// The first variable of a factor.
+fn field(factor: &Factor) -> usize {
+    factor.variables[0]
 }
 
 type Line = (Vec<Variable>, Vec<Arc<dyn FactorAverage>>);
@@ -214,7 +257,7 @@ impl ZeroSet for Stretch<'_> {
             passages.push(passage);
         }
         let snr = u[u.len() - 1].exp();
-        let log_noise = self.chain.observation.noise_at(belief.overlap, snr).ln();
+        let log_noise = self.chain.observation.noise_at(belief, snr).ln();
         Ok(Evaluation {
             passages,
             residual,
@@ -256,8 +299,8 @@ impl ZeroSet for Stretch<'_> {
         let noise = at.log_noise.exp();
         // The observation's own relation, d ln snr = slope · d overlap - answer · d ln noise.
         let observation = &self.chain.observation;
-        let slope = observation.snr_slope(belief.overlap, noise) / u[n - 1].exp();
-        let answer = -observation.log_noise_slope(belief.overlap, noise);
+        let slope = observation.snr_slope(belief, noise) / u[n - 1].exp();
+        let answer = -observation.log_noise_slope(belief, noise);
         let mut log_noise: Vec<f64> = overlap.iter().map(|d| slope * d / answer).collect();
         log_noise[n - 1] -= 1.0 / answer;
         Ok(Linear {
@@ -310,7 +353,7 @@ impl Stretch<'_> {
             .zip(&self.chain.variables[self.first..])
             .map(|((p, u), v)| v.ratio * (p.potential - 0.5 * u.exp() * p.outer.overlap))
             .sum();
-        sum + self.chain.observation.potential(at.signal().overlap, noise)
+        sum + self.chain.observation.potential(at.signal(), noise)
     }
 }
 

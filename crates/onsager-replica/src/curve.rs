@@ -187,11 +187,12 @@ impl StateEvolution {
     /// The default range: [`RANGE`] in units of the noise that is as strong as the signal.
     pub(crate) fn widest(&self) -> (f64, f64) {
         let rho = self.second_moment();
-        let unit = self.observation.noise_at(rho, 1.0 / rho);
+        let unit = self.observation.scale(rho);
         (RANGE.0 * unit, RANGE.1 * unit)
     }
 
-    /// The parts of the chain below every discrete variable with layers on both sides.
+    /// The parts of the chain below every discrete variable with layers on both sides, or with
+    /// outputs without noise in the place of those above.
     fn hidden_discrete(&self) -> Result<Vec<Below>, ReplicaError> {
         let hidden = |v: &usize| !self.variables[*v].is_field && self.is_discrete(*v);
         let below = |v: usize| {
@@ -200,7 +201,9 @@ impl StateEvolution {
             let curve = chain.curve(Some((RESOLVED * scale, 10.0 * scale)))?;
             Ok(Below { v, chain, curve })
         };
-        (1..self.signal()).filter(hidden).map(below).collect()
+        let sharp = self.observation.sharpness().is_some();
+        let last = self.signal() + usize::from(sharp);
+        (1..last).filter(hidden).map(below).collect()
     }
 
     /// The noise below which zero overlap is unstable, if zero overlap is a fixed point at all.
@@ -226,7 +229,7 @@ impl StateEvolution {
                     potential: stretch.potential(&p.u, &p.at, noise),
                     stable: p
                         .linear
-                        .is_stable(self.observation.snr_slope(signal.overlap, noise)),
+                        .is_stable(self.observation.snr_slope(signal, noise)),
                 }
             }));
             let mut first = 0;
@@ -340,14 +343,19 @@ impl Stretch<'_> {
         if zero { -27.0 } else { -45.0 }
     }
 
-    /// Whether a field below a jump is known to the last digit: beyond lies the frozen branch.
+    /// Whether a field below a jump, or behind outputs without noise, is known to the last digit: beyond
+    /// lies the frozen branch.
     fn is_frozen(&self, p: &Point) -> bool {
+        // Above a known variable what is left is of the order of its floor.
+        let known = |mmse: f64| mmse < 1e3 * KNOWN;
         let above = &self.chain.factors[self.first + 1..];
-        p.at.passages.iter().zip(above).any(|(passage, factor)| {
+        let sharp = self.chain.observation.sharpness().is_some();
+        let mut pairs = p.at.passages.iter().zip(above);
+        let hidden = pairs.any(|(passage, factor)| {
             let jumps = factor.componentwise().is_some_and(|c| c.is_discontinuous);
-            // Above a known variable what is left is of the order of its floor.
-            jumps && passage.outer.mmse < 1e3 * KNOWN
-        })
+            jumps && known(passage.outer.mmse)
+        });
+        hidden || (sharp && known(p.at.signal().mmse))
     }
 
     /// Follows the path through a seed, given by the snr of the first variables, both ways.

@@ -5,15 +5,16 @@
 //! belongs to which kind of factor.
 
 use std::fmt::Debug;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use onsager_model::{Factor, FactorKind, Tree, Variable};
-use onsager_scalar::{Activation, Prior, activation::Parity};
+use onsager_scalar::{Activation, Likelihood, Prior, activation::Parity};
 
 use crate::ReplicaError;
-use crate::average::{self, Order, Overlap};
+use crate::average::{self, Order, OutputAverage, Overlap};
 use crate::chain::StateEvolution;
 use crate::curve::Curve;
+use crate::threshold::Key;
 
 /// A factor as a map from incoming to outgoing orders.
 ///
@@ -56,6 +57,11 @@ pub(crate) trait FactorAverage: Debug + Send + Sync {
         None
     }
 
+    /// Dimension per component of a law that has no inner variable.
+    fn dimension(&self) -> Option<f64> {
+        None
+    }
+
     /// How the data look at the signal, if this factor is an observation.
     fn observation(&self) -> Option<&dyn Observation> {
         None
@@ -77,24 +83,28 @@ pub(crate) struct Componentwise {
     pub(crate) is_discontinuous: bool,
     /// Noise before or after `φ`: a known field does not tell the output.
     pub(crate) is_noisy: bool,
+    /// Dimension of the output per component, as far as `φ` limits it.
+    pub(crate) dimension: f64,
 }
 
-/// An observation with one noise parameter.
+/// An observation with one parameter in which it gets harder: its *noise*. That of a generalised
+/// linear model is the number of unknowns per measurement, `p/n`: with the law of the output fixed,
+/// it is in closed form at every fixed point.
 pub(crate) trait Observation: Debug + Send + Sync {
     /// The declared noise.
     fn noise(&self) -> f64;
 
-    /// The noise at which a signal known with `overlap` receives a message of ratio `snr`.
-    fn noise_at(&self, overlap: f64, snr: f64) -> f64;
+    /// The noise at which a signal of which this is known receives a message of ratio `snr`.
+    fn noise_at(&self, known: Belief, snr: f64) -> f64;
 
-    /// The ratio of the message to a signal known with `overlap`, at `noise`.
-    fn snr_at(&self, overlap: f64, noise: f64) -> f64;
+    /// The ratio of the message to such a signal, at `noise`.
+    fn snr_at(&self, known: Belief, noise: f64) -> f64;
 
     /// `∂ snr/∂ overlap` at fixed noise.
-    fn snr_slope(&self, overlap: f64, noise: f64) -> f64;
+    fn snr_slope(&self, known: Belief, noise: f64) -> f64;
 
     /// `∂ ln snr/∂ ln noise` at fixed overlap, negative.
-    fn log_noise_slope(&self, _overlap: f64, _noise: f64) -> f64 {
+    fn log_noise_slope(&self, _known: Belief, _noise: f64) -> f64 {
         -1.0
     }
 
@@ -103,16 +113,48 @@ pub(crate) trait Observation: Debug + Send + Sync {
     fn weak_recovery(&self, susceptibility: f64) -> Option<f64>;
 
     /// What is known of the other factor of a product, and the ratio of the message to it.
-    fn left(&self, _overlap: f64, _noise: f64) -> Option<(&Variable, Belief, f64)> {
+    fn left(&self, _known: Belief, _noise: f64) -> Option<(&Variable, Belief, f64)> {
         None
     }
 
     /// Share of the potential: `E ln` of the observed likelihood ratio, plus `snr · overlap/2`
     /// counted once by the signal.
-    fn potential(&self, overlap: f64, noise: f64) -> f64;
+    fn potential(&self, known: Belief, noise: f64) -> f64;
 
     /// `information + potential` per component, for a signal of this second moment.
     fn constant(&self, second_moment: f64, noise: f64) -> f64;
+
+    /// The message to a signal whose estimate is not a posterior mean.
+    fn answer(&self, known: Overlap) -> Result<Order, ReplicaError> {
+        let mmse = known.variance;
+        let snr = |overlap| self.snr_at(Belief { overlap, mmse }, self.noise());
+        Ok(Order {
+            precision: snr(known.norm),
+            gain: snr(known.truth),
+            noise: snr(known.norm),
+        })
+    }
+
+    /// The unit of the noises that are searched unless told otherwise, for a signal of this second
+    /// moment.
+    fn scale(&self, second_moment: f64) -> f64 {
+        let all = Belief {
+            overlap: second_moment,
+            mmse: 0.0,
+        };
+        self.noise_at(all, 1.0 / second_moment)
+    }
+
+    /// What `noise` stands for.
+    fn key(&self) -> Key {
+        Key::Noise
+    }
+
+    /// [`Likelihood::sharpness`] of the output: data without noise tell more and more about a
+    /// signal that is nearly known.
+    fn sharpness(&self) -> Option<f64> {
+        None
+    }
 
     /// Whether the data do not change under `x → -x`, so that zero overlap can be a fixed point.
     fn is_even(&self) -> bool;
@@ -181,7 +223,7 @@ pub(crate) fn average_of(
 ) -> Result<Arc<dyn FactorAverage>, ReplicaError> {
     Ok(match &factor.kind {
         FactorKind::Prior(law) => Arc::new(Latent(Arc::clone(law))),
-        FactorKind::Linear { aspect } => Arc::new(Weights { aspect: *aspect }),
+        FactorKind::Linear { aspect, .. } => Arc::new(Weights { aspect: *aspect }),
         FactorKind::Activation(phi) => Arc::new(Layer {
             phi: Arc::clone(phi),
             field_variance: tree.variables()[factor.variables[0]].second_moment,
@@ -223,6 +265,9 @@ impl FactorAverage for Latent {
     }
     fn discrete_entropy(&self) -> Option<f64> {
         self.0.discrete_entropy()
+    }
+    fn dimension(&self) -> Option<f64> {
+        Some(self.0.dimension())
     }
 }
 
@@ -318,6 +363,10 @@ impl FactorAverage for Layer {
             is_discrete: phi.is_discrete(),
             is_discontinuous: phi.is_discontinuous(),
             is_noisy: phi.noise().is_some(),
+            dimension: match phi.noise() {
+                Some((_, noise)) if noise.after > 0.0 => 1.0,
+                _ => phi.sloped_fraction(r),
+            },
         })
     }
 }
@@ -330,21 +379,14 @@ impl<O: Observation + Clone> FactorAverage for Observed<O> {
     fn pass(&self, inner: Belief, _: f64) -> Result<Passage, ReplicaError> {
         let noise = self.0.noise();
         Ok(Passage {
-            inner_snr: self.0.snr_at(inner.overlap, noise),
+            inner_snr: self.0.snr_at(inner, noise),
             outer: Belief::default(),
-            potential: self.0.potential(inner.overlap, noise),
+            potential: self.0.potential(inner, noise),
             error: 0.0,
         })
     }
     fn pass_general(&self, inner: Overlap, _: Order) -> Result<(Order, Overlap), ReplicaError> {
-        let noise = self.0.noise();
-        let precision = self.0.snr_at(inner.norm, noise);
-        let order = Order {
-            precision,
-            gain: self.0.snr_at(inner.truth, noise),
-            noise: precision,
-        };
-        Ok((order, inner))
+        Ok((self.0.answer(inner)?, inner))
     }
     fn susceptibility(&self, inner: f64) -> Option<f64> {
         Some(inner)
@@ -364,17 +406,17 @@ impl Observation for SpikedWigner {
     fn noise(&self) -> f64 {
         self.noise
     }
-    fn noise_at(&self, overlap: f64, snr: f64) -> f64 {
-        overlap / snr
+    fn noise_at(&self, known: Belief, snr: f64) -> f64 {
+        known.overlap / snr
     }
-    fn snr_at(&self, overlap: f64, noise: f64) -> f64 {
-        overlap / noise
+    fn snr_at(&self, known: Belief, noise: f64) -> f64 {
+        known.overlap / noise
     }
-    fn snr_slope(&self, _: f64, noise: f64) -> f64 {
+    fn snr_slope(&self, _: Belief, noise: f64) -> f64 {
         1.0 / noise
     }
-    fn potential(&self, overlap: f64, noise: f64) -> f64 {
-        overlap * overlap / (4.0 * noise)
+    fn potential(&self, known: Belief, noise: f64) -> f64 {
+        known.overlap * known.overlap / (4.0 * noise)
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
         second_moment * second_moment / (4.0 * noise)
@@ -500,20 +542,20 @@ impl Observation for SpikedWishart {
     fn noise(&self) -> f64 {
         self.noise
     }
-    fn noise_at(&self, overlap: f64, snr: f64) -> f64 {
-        if overlap == 0.0 {
+    fn noise_at(&self, known: Belief, snr: f64) -> f64 {
+        if known.overlap == 0.0 {
             return self.aspect * self.left.overlap(0.0) / snr;
         }
-        overlap / self.left.inverse(snr * overlap / self.aspect)
+        known.overlap / self.left.inverse(snr * known.overlap / self.aspect)
     }
-    fn snr_at(&self, overlap: f64, noise: f64) -> f64 {
-        self.aspect * self.left.overlap(overlap / noise) / noise
+    fn snr_at(&self, known: Belief, noise: f64) -> f64 {
+        self.aspect * self.left.overlap(known.overlap / noise) / noise
     }
-    fn snr_slope(&self, overlap: f64, noise: f64) -> f64 {
-        self.aspect * self.left.response(overlap / noise) / (noise * noise)
+    fn snr_slope(&self, known: Belief, noise: f64) -> f64 {
+        self.aspect * self.left.response(known.overlap / noise) / (noise * noise)
     }
-    fn log_noise_slope(&self, overlap: f64, noise: f64) -> f64 {
-        let snr = overlap / noise;
+    fn log_noise_slope(&self, known: Belief, noise: f64) -> f64 {
+        let snr = known.overlap / noise;
         match self.left.overlap(snr) {
             0.0 => -2.0,
             known => -1.0 - snr * self.left.response(snr) / known,
@@ -522,12 +564,15 @@ impl Observation for SpikedWishart {
     fn weak_recovery(&self, susceptibility: f64) -> Option<f64> {
         Some((self.aspect * self.left.susceptibility()? * susceptibility).sqrt())
     }
-    fn left(&self, overlap: f64, noise: f64) -> Option<(&Variable, Belief, f64)> {
-        let snr = overlap / noise;
+    fn left(&self, known: Belief, noise: f64) -> Option<(&Variable, Belief, f64)> {
+        let snr = known.overlap / noise;
         Some((self.left.variable(), self.left.at(snr)?.0, snr))
     }
-    fn potential(&self, overlap: f64, noise: f64) -> f64 {
-        let potential = self.left.at(overlap / noise).map_or(f64::NAN, |(_, p)| p);
+    fn potential(&self, known: Belief, noise: f64) -> f64 {
+        let potential = self
+            .left
+            .at(known.overlap / noise)
+            .map_or(f64::NAN, |(_, p)| p);
         self.aspect * potential
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
@@ -554,17 +599,17 @@ impl Observation for Denoising {
     fn noise(&self) -> f64 {
         self.noise
     }
-    fn noise_at(&self, _: f64, snr: f64) -> f64 {
+    fn noise_at(&self, _: Belief, snr: f64) -> f64 {
         1.0 / snr
     }
-    fn snr_at(&self, _: f64, noise: f64) -> f64 {
+    fn snr_at(&self, _: Belief, noise: f64) -> f64 {
         1.0 / noise
     }
-    fn snr_slope(&self, _: f64, _: f64) -> f64 {
+    fn snr_slope(&self, _: Belief, _: f64) -> f64 {
         0.0
     }
-    fn potential(&self, overlap: f64, noise: f64) -> f64 {
-        overlap / (2.0 * noise)
+    fn potential(&self, known: Belief, noise: f64) -> f64 {
+        known.overlap / (2.0 * noise)
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
         second_moment / (2.0 * noise)
@@ -577,6 +622,104 @@ impl Observation for Denoising {
     }
     fn at(&self, noise: f64) -> Arc<dyn Observation> {
         Arc::new(Self { noise })
+    }
+}
+
+/// Outputs `y ~ P(y|h)` of fields `h = A x/√p`, `1/noise` of them per component of `x`: each sends a
+/// message of ratio `E g²`.
+///
+/// Where an average fails, values are NaN, which the path refuses.
+#[derive(Debug, Clone)]
+pub(crate) struct Outputs {
+    noise: f64,
+    law: Arc<dyn Likelihood>,
+    second_moment: f64,
+    /// The last averages, newest last: a point of a curve, its slope and its potential ask for the
+    /// same ones.
+    last: Arc<Mutex<Vec<(Belief, OutputAverage)>>>,
+}
+
+impl Outputs {
+    pub(crate) fn new(aspect: f64, law: &Arc<dyn Likelihood>, second_moment: f64) -> Self {
+        Self {
+            noise: 1.0 / aspect,
+            law: Arc::clone(law),
+            second_moment,
+            last: Arc::default(),
+        }
+    }
+
+    fn average(&self, known: Belief) -> Option<OutputAverage> {
+        /// More than one point of a curve asks for.
+        const KEPT: usize = 4;
+        let lock = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, found)) = lock().iter().find(|(at, _)| *at == known) {
+            return Some(*found);
+        }
+        let found = average::output(&*self.law, known.overlap, known.mmse.max(KNOWN)).ok()?;
+        let mut last = lock();
+        if last.len() == KEPT {
+            last.remove(0);
+        }
+        last.push((known, found));
+        Some(found)
+    }
+
+    fn score(&self, known: Belief) -> f64 {
+        self.average(known).map_or(f64::NAN, |x| x.score)
+    }
+}
+
+impl Observation for Outputs {
+    fn noise(&self) -> f64 {
+        self.noise
+    }
+    fn noise_at(&self, known: Belief, snr: f64) -> f64 {
+        self.score(known) / snr
+    }
+    fn snr_at(&self, known: Belief, noise: f64) -> f64 {
+        self.score(known) / noise
+    }
+    fn snr_slope(&self, known: Belief, noise: f64) -> f64 {
+        if known.overlap == 0.0 && self.is_even() {
+            let growth = average::output_growth(&*self.law, self.second_moment);
+            return growth.unwrap_or(f64::NAN) / noise;
+        }
+        let (up, d) = shifted(known);
+        (self.score(up) - self.score(known)) / (d * noise)
+    }
+    fn weak_recovery(&self, susceptibility: f64) -> Option<f64> {
+        let growth = || average::output_growth(&*self.law, self.second_moment).ok();
+        self.is_even().then(growth)?.map(|g| g * susceptibility)
+    }
+    fn potential(&self, known: Belief, noise: f64) -> f64 {
+        self.average(known).map_or(f64::NAN, |x| x.potential) / noise
+    }
+    fn constant(&self, _: f64, noise: f64) -> f64 {
+        -self.law.entropy(self.second_moment) / noise
+    }
+    fn answer(&self, _: Overlap) -> Result<Order, ReplicaError> {
+        let what =
+            "a trajectory of a generalised linear model from a start that is no posterior mean";
+        Err(ReplicaError::NotSupported(what.into()))
+    }
+    fn scale(&self, _: f64) -> f64 {
+        1.0
+    }
+    fn key(&self) -> Key {
+        Key::SamplingRatio
+    }
+    fn sharpness(&self) -> Option<f64> {
+        self.law.sharpness(self.second_moment)
+    }
+    fn is_even(&self) -> bool {
+        self.law.parity() == Parity::Even
+    }
+    fn at(&self, noise: f64) -> Arc<dyn Observation> {
+        Arc::new(Self {
+            noise,
+            ..self.clone()
+        })
     }
 }
 
@@ -593,7 +736,6 @@ fn differences<F: FactorAverage + ?Sized>(
     outer_snr: f64,
     base: &Passage,
 ) -> Result<Response, ReplicaError> {
-    const STEP: f64 = 1e-5;
     let mut response = Response::default();
     if outer_snr > 0.0 {
         let d = STEP * outer_snr;
@@ -602,21 +744,29 @@ fn differences<F: FactorAverage + ?Sized>(
         response.overlap_by_snr = gained(base.outer, up.outer) / d;
     }
     if inner.mmse > KNOWN {
-        // In units of whichever of overlap and error is small; zero overlap has no scale.
-        let d = STEP
-            * match inner.overlap {
-                0.0 => inner.mmse,
-                q => q.min(inner.mmse),
-            };
-        let shifted = Belief {
-            overlap: inner.overlap + d,
-            mmse: inner.mmse - d,
-        };
-        let up = factor.pass(shifted, outer_snr)?;
+        let (more, d) = shifted(inner);
+        let up = factor.pass(more, outer_snr)?;
         response.snr_by_overlap = (up.inner_snr - base.inner_snr) / d;
         response.overlap_by_overlap = gained(base.outer, up.outer) / d;
     }
     Ok(response)
+}
+
+const STEP: f64 = 1e-5;
+
+/// A little more knowledge, and how much, in units of whichever of overlap and error is small; zero
+/// overlap has no scale.
+fn shifted(known: Belief) -> (Belief, f64) {
+    let d = STEP
+        * match known.overlap {
+            0.0 => known.mmse,
+            q => q.min(known.mmse),
+        };
+    let more = Belief {
+        overlap: known.overlap + d,
+        mmse: known.mmse - d,
+    };
+    (more, d)
 }
 
 /// Increase of the overlap, read off the smaller of overlap and error, which loses fewer digits.

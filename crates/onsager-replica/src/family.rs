@@ -57,9 +57,44 @@ pub fn sweep(
 /// # Errors
 /// As for [`StateEvolution::curve`].
 pub fn sweep_noise(tree: &Tree, values: &[f64]) -> Result<Vec<SweepPoint>, ReplicaError> {
+    along(tree, values, |noise| noise)
+}
+
+/// Predictions of one generalised linear model at many sampling ratios `n/p`, from one curve.
+///
+/// ```
+/// use std::sync::Arc;
+/// use onsager_model::Chain;
+/// use onsager_replica::sweep_ratio;
+/// use onsager_scalar::{activation::PiecewiseLinear, likelihood::Noiseless, prior::Gaussian};
+///
+/// let linear = Arc::new(Noiseless::new(PiecewiseLinear::linear()));
+/// let tree = Chain::new(Arc::new(Gaussian::standard())).glm(1.0, linear)?;
+/// let points = sweep_ratio(&tree, &[0.25, 0.75, 1.5])?;
+/// for (point, mmse) in points.iter().zip([0.75, 0.25, 0.0]) {
+///     assert!((point.prediction.optimal.mmse - mmse).abs() < 1e-9); // 1 - n/p
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As for [`StateEvolution::curve`].
+pub fn sweep_ratio(tree: &Tree, values: &[f64]) -> Result<Vec<SweepPoint>, ReplicaError> {
+    along(tree, values, |ratio| 1.0 / ratio)
+}
+
+/// Predictions at noises that are functions of the values.
+fn along(
+    tree: &Tree,
+    values: &[f64],
+    noise: impl Fn(f64) -> f64,
+) -> Result<Vec<SweepPoint>, ReplicaError> {
     let chain = StateEvolution::new(tree)?;
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(0.0, f64::max);
+    let noises = || values.iter().map(|value| noise(*value));
+    let (low, high) = (
+        noises().fold(f64::INFINITY, f64::min),
+        noises().fold(0.0, f64::max),
+    );
     if values.is_empty() {
         return Ok(Vec::new());
     }
@@ -67,7 +102,7 @@ pub fn sweep_noise(tree: &Tree, values: &[f64]) -> Result<Vec<SweepPoint>, Repli
     let predict = |value: &f64| {
         Ok(SweepPoint {
             value: *value,
-            prediction: chain.predict_on(&curve, *value)?,
+            prediction: chain.predict_on(&curve, noise(*value))?,
         })
     };
     values.iter().map(predict).collect()

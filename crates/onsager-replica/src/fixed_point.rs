@@ -79,12 +79,14 @@ const ACCURACY: f64 = 3e-11;
 /// What is known of a variable and the ratio of the message to it; `None` if known exactly.
 pub(crate) type State = Option<(Belief, f64)>;
 
-/// A fixed point that exists at every noise, with the signal known exactly.
+/// A stable fixed point with the signal known exactly.
 #[derive(Debug, Clone)]
 pub(crate) struct Frozen {
     /// Per coordinate of the signal, nats.
     pub(crate) information: f64,
     states: Vec<State>,
+    /// It exists, and attracts, at lower noise.
+    pub(crate) below: f64,
 }
 
 /// Where a fixed point lies.
@@ -181,7 +183,8 @@ impl StateEvolution {
         }
         found.extend(self.trivial(noise).map(|f| (Place::Trivial, f)));
         let constant = self.observation.constant(self.second_moment(), noise);
-        for (i, frozen) in curve.frozen.iter().enumerate() {
+        let frozen = curve.frozen.iter().enumerate();
+        for (i, frozen) in frozen.filter(|(_, f)| noise < f.below) {
             let potential = constant - frozen.information;
             let point = self.fixed_point(&frozen.states, potential, noise, true);
             found.push((Place::Frozen(i), point));
@@ -199,7 +202,7 @@ impl StateEvolution {
         let signal = point.at.signal();
         let potential = stretch.potential(&point.u, &point.at, noise);
         let (backward_error, forward_error) = self.errors(point, noise);
-        let slope = self.observation.snr_slope(signal.overlap, noise);
+        let slope = self.observation.snr_slope(signal, noise);
         let mut states = vec![Some((Belief::default(), 0.0)); stretch.first];
         for (state, v) in states.iter_mut().zip(&self.variables) {
             let mmse = v.second_moment;
@@ -273,7 +276,11 @@ impl StateEvolution {
             })
             .collect();
         let signal = all[all.len() - 1];
-        let left = self.observation.left(signal.overlap, noise);
+        let known = Belief {
+            overlap: signal.overlap,
+            mmse: signal.mmse,
+        };
+        let left = self.observation.left(known, noise);
         let left = left.map(|(v, belief, snr)| {
             let state = VariableState {
                 overlap: belief.overlap,
@@ -289,9 +296,11 @@ impl StateEvolution {
             mmse: signal.mmse,
             snr: signal.snr,
             potential,
+            // Infinite where data without noise determine real numbers.
             mutual_information: Some(
                 self.observation.constant(self.second_moment(), noise) - potential,
-            ),
+            )
+            .filter(|i| i.is_finite()),
             stable,
             perfect: signal.snr.is_none(),
             variables: named.map(|(v, s)| (v.name.clone(), s)).collect(),
@@ -302,11 +311,19 @@ impl StateEvolution {
         }
     }
 
+    /// What is known of a centred signal without data.
+    pub(crate) fn nothing(&self) -> Belief {
+        Belief {
+            overlap: 0.0,
+            mmse: self.second_moment(),
+        }
+    }
+
     /// By what an infinitesimal overlap grows in one iteration, where zero overlap is a fixed
     /// point.
     fn growth_at_zero(&self, noise: f64) -> Option<f64> {
         let susceptibility = self.susceptibility_at_zero(self.signal())?;
-        let growth = susceptibility * self.observation.snr_slope(0.0, noise);
+        let growth = susceptibility * self.observation.snr_slope(self.nothing(), noise);
         self.observation.is_even().then_some(growth)
     }
 
@@ -320,20 +337,32 @@ impl StateEvolution {
         let states: Vec<_> = self.variables.iter().map(unknown).collect();
         let stable = growth < 1.0;
         // Without a message every average is of ln 1.
-        let potential = self.observation.potential(0.0, noise);
+        let potential = self.observation.potential(self.nothing(), noise);
         Some(self.fixed_point(&states, potential, noise, stable))
     }
 
-    /// The frozen branches: a discrete variable somewhere below a function that jumps, once known, stays
-    /// known at every noise, because the message it receives grows like `(mmse)^(-1/2)` while
-    /// its error falls exponentially in it. The signal is then known exactly and the information
-    /// is the entropy of the frozen variable given the weights.
+    /// The frozen branches, on which the signal is known exactly.
+    ///
+    /// A discrete variable somewhere below a function that jumps, or below outputs without noise,
+    /// once known, stays known at every noise, because the message it receives grows like
+    /// `(mmse)^(-1/2)` or faster while its error falls exponentially in it. The information is the
+    /// entropy of the frozen variable given the weights.
+    ///
+    /// A signal of dimension `D > 0` behind outputs without noise of which a share `d` has a slope:
+    /// the ratio of the message tends to `(n/p) d/mmse` and the error answers with `D/ratio`, so
+    /// that perfect recovery is attracting, and optimal, for `n/p > D/d`.
     pub(crate) fn frozen(&self, hidden: &[Below]) -> Result<Vec<Frozen>, ReplicaError> {
+        let sharp = self.observation.sharpness();
         let mut found = Vec::new();
-        for v in 0..self.signal() {
+        let last = self.signal() + usize::from(sharp.is_some());
+        for v in 0..last {
             let jump =
                 |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_discontinuous);
-            if self.variables[v].is_field || !self.factors[v + 1..].iter().any(jump) {
+            let noisy = |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_noisy);
+            let [jumps, noisy] = [&jump as &dyn Fn(_) -> _, &noisy]
+                .map(|which| self.factors[v + 1..].iter().any(which));
+            let resolved = jumps || (sharp.is_some() && !noisy);
+            if self.variables[v].is_field || !resolved {
                 continue;
             }
             let below = hidden.iter().find(|b| b.v == v);
@@ -342,8 +371,7 @@ impl StateEvolution {
                 (None, Some(below)) => below.resolved()?,
                 _ => continue,
             };
-            let noisy = |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_noisy);
-            if self.factors[v + 1..].iter().any(noisy) {
+            if noisy {
                 let what = "a discrete variable below both a jump and a noisy layer";
                 return Err(ReplicaError::NotSupported(what.into()));
             }
@@ -351,11 +379,42 @@ impl StateEvolution {
             found.push(Frozen {
                 information: self.variables[v].ratio * entropy,
                 states,
+                below: f64::INFINITY,
+            });
+        }
+        let (dimension, v) = self.dimension();
+        if let Some(share) = sharp.filter(|share| *share > 0.0 && dimension > 0.0) {
+            found.push(Frozen {
+                information: 0.0,
+                states: self.known_from(v)?,
+                below: share / dimension,
             });
         }
         Ok(found)
     }
+
+    /// What is known once variable `v` and all above it are.
+    fn known_from(&self, v: usize) -> Result<Vec<State>, ReplicaError> {
+        let mut states = vec![None; self.variables.len()];
+        if v > 0 {
+            let rho = self.variables[v].second_moment;
+            let chain = self.truncated(v, KNOWN_EXACTLY * rho);
+            // From where the latent answers at all: in the end it hardly moves.
+            let curve = chain.curve(Some((KNOWN_EXACTLY * rho, 10.0 * rho)))?;
+            let direct = chain.predict_on(&curve, chain.noise())?.optimal;
+            for (state, variable) in states[..v].iter_mut().zip(&self.variables) {
+                *state = direct.variables.get(&variable.name).and_then(|x| {
+                    let (overlap, mmse) = (x.overlap, x.mmse);
+                    Some((Belief { overlap, mmse }, x.snr?))
+                });
+            }
+        }
+        Ok(states)
+    }
 }
+
+/// Noise, in units of `E x²`, of a direct observation in place of none.
+const KNOWN_EXACTLY: f64 = 1e-9;
 
 impl Below {
     /// Entropy per component of the discrete variable given the weights below it, and the state
@@ -419,7 +478,11 @@ pub fn information_at(tree: &Tree, overlaps: &[f64]) -> Result<Vec<f64>, Replica
     let chain = StateEvolution::new(tree)?;
     let (noise, rho) = (chain.noise(), chain.second_moment());
     let observation = &chain.observation;
-    let snr = |q: f64| observation.snr_at(q, noise);
+    let known = |overlap: f64| Belief {
+        overlap,
+        mmse: rho - overlap,
+    };
+    let snr = |q: f64| observation.snr_at(known(q), noise);
     let positive = || overlaps.iter().map(|q| snr(*q)).filter(|a| *a > 0.0);
     let (lowest, highest) = (
         positive().fold(f64::INFINITY, f64::min),
@@ -442,7 +505,7 @@ pub fn information_at(tree: &Tree, overlaps: &[f64]) -> Result<Vec<f64>, Replica
         let a = snr(*q);
         let constant = observation.constant(rho, noise);
         // potential = Φ(A) - A q/2 + the observation's share, Φ(A) = ρA/2 - I_den(A).
-        let rest = observation.potential(*q, noise) - 0.5 * a * q;
+        let rest = observation.potential(known(*q), noise) - 0.5 * a * q;
         let denoised = match &curve {
             Some(curve) if a > 0.0 => {
                 let best = denoiser.predict_on(curve, 1.0 / a)?.optimal;

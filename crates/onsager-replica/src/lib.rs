@@ -14,7 +14,7 @@
 //!
 //! - [`StateEvolution`], [`Curve`], [`Prediction`], [`FixedPoint`]: the curve and its points;
 //!   [`information_at`] off the curve.
-//! - [`thresholds`], [`meetings`], [`sweep`], [`sweep_noise`]: families of models.
+//! - [`thresholds`], [`meetings`], [`sweep`], [`sweep_noise`], [`sweep_ratio`]: families of models.
 //! - [`EqualAreas`]: Maxwell's rule, a second route to information-theoretic thresholds.
 //! - [`trajectory`]: iteration by iteration, in the order of message passing.
 //! - [`spectral`]: principal components and linearised message passing.
@@ -39,7 +39,7 @@ mod trajectory;
 pub use chain::StateEvolution;
 pub use curve::{Branch, Curve, CurvePoint, Fold};
 pub use error::ReplicaError;
-pub use family::{Meeting, SweepPoint, meetings, sweep, sweep_noise};
+pub use family::{Meeting, SweepPoint, meetings, sweep, sweep_noise, sweep_ratio};
 pub use fixed_point::{FixedPoint, Prediction, VariableState, information_at};
 pub use maxwell::EqualAreas;
 pub use threshold::{Key, Location, Side, Threshold, ThresholdKind, Thresholds, thresholds};

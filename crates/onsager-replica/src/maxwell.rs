@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::ReplicaError;
 use crate::chain::{StateEvolution, Stretch};
 use crate::curve::{Curve, Path};
+use crate::factor::Belief;
 use crate::path::{Point, across};
 
 /// A noise at which two stable branches enclose equal areas with the unstable one between them.
@@ -105,7 +106,10 @@ impl StateEvolution {
             let below = match unstable.checked_sub(1).and_then(on) {
                 Some((segment, point)) => self.side(path, works, *segment, point)?,
                 // Beyond its origin the path continues as zero overlap, which does no work.
-                None if path.origin.is_some() => Side::default(),
+                None if path.origin.is_some() => Side {
+                    work: Work::default(),
+                    known: self.nothing(),
+                },
                 None => return Ok(None),
             };
             Ok(Some([below, above]))
@@ -123,13 +127,13 @@ impl StateEvolution {
         };
         let noise = root.x.exp();
         let slope =
-            self.explicit_slope(above.overlap, noise) - self.explicit_slope(below.overlap, noise);
+            self.explicit_slope(above.known, noise) - self.explicit_slope(below.known, noise);
         let error = above.work.error + below.work.error;
         Ok(Some(EqualAreas {
             noise,
             uncertainty: noise * (1e-10 + (error / slope).abs()),
-            overlap_from: below.overlap,
-            overlap_to: above.overlap,
+            overlap_from: below.known.overlap,
+            overlap_to: above.known.overlap,
         }))
     }
 
@@ -144,7 +148,7 @@ impl StateEvolution {
         let rest = self.work(path.stretch(self), &path.points[segment], point)?;
         Ok(Side {
             work: works[segment].and(rest),
-            overlap: point.at.signal().overlap,
+            known: point.at.signal(),
         })
     }
 
@@ -184,7 +188,11 @@ impl StateEvolution {
             let [value, rougher] = NODES.map(|n| self.work_on(&set, (a, b), (from, to), n));
             let value = value?;
             let error = (value - rougher?).abs();
-            let scale = self.explicit_slope(self.second_moment(), a.at.log_noise.exp());
+            let all = Belief {
+                overlap: self.second_moment(),
+                mmse: 0.0,
+            };
+            let scale = self.explicit_slope(all, a.at.log_noise.exp());
             if error > ENOUGH * scale.abs() && to - from > SHORTEST {
                 let middle = 0.5 * (from + to);
                 pieces.extend([(from, middle), (middle, to)]);
@@ -211,7 +219,7 @@ impl StateEvolution {
         let mut force = Vec::with_capacity(nodes);
         for s in &s {
             let c = across(set, a, b, *s)?.ok_or_else(lost)?;
-            force.push(self.explicit_slope(c.at.signal().overlap, c.at.log_noise.exp()));
+            force.push(self.explicit_slope(c.at.signal(), c.at.log_noise.exp()));
             log_noise.push(c.at.log_noise);
         }
         let speeds = differentiated(&s, &log_noise);
@@ -220,11 +228,11 @@ impl StateEvolution {
     }
 
     /// `∂ potential/∂ ln noise` of the observation at fixed overlap.
-    fn explicit_slope(&self, overlap: f64, noise: f64) -> f64 {
+    fn explicit_slope(&self, known: Belief, noise: f64) -> f64 {
         /// Relative step; potentials are powers of the noise, so that differences are in
         /// proportion to slopes, and the factor drops out where areas are equal.
         const STEP: f64 = 1e-4;
-        let at = |factor: f64| self.observation.potential(overlap, factor * noise);
+        let at = |factor: f64| self.observation.potential(known, factor * noise);
         (at(1.0 + STEP) - at(1.0 - STEP)) / (2.0 * STEP)
     }
 }
@@ -263,7 +271,7 @@ impl Work {
 #[derive(Debug, Clone, Copy, Default)]
 struct Side {
     work: Work,
-    overlap: f64,
+    known: Belief,
 }
 
 impl Path {

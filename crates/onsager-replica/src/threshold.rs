@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::ReplicaError;
 use crate::chain::StateEvolution;
 use crate::curve::{Curve, FLAT};
+use crate::factor::Belief;
 use crate::fixed_point::{FixedPoint, Place, least, optimal};
 
 /// The thresholds of a model in one of its parameters.
@@ -84,21 +85,25 @@ pub enum Location {
 pub enum Key {
     /// The noise of the observation: one curve holds all thresholds.
     Noise,
+    /// Measurements per unknown of a generalised linear model, `n/p`: one curve, too.
+    SamplingRatio,
     /// Any other number.
     Other,
 }
 
 /// Thresholds of a family of models.
 ///
-/// For [`Key::Noise`] they are read off one curve, for other keys the thresholds in the noise are
-/// followed along the family and those that cross its own noise are located by secants.
+/// For the key of the model's curve ([`StateEvolution::key`]: the noise, of a generalised linear model
+/// the sampling ratio) they are read off that curve; for other keys the thresholds in that parameter
+/// are followed along the family and those that cross its own value are located by secants.
 ///
 /// - **Definitions**: with `q_min` the least (from positive overlap) and `q_max` the greatest
 ///   fixed point and `q*` the one of largest potential: weak recovery where zero overlap loses
 ///   stability, algorithmic where `q_min` jumps, dynamical where `q_max` jumps (frozen branches
-///   never do), information-theoretic where `q*` jumps.
-/// - **Arguments**: `range` defaults to that of [`StateEvolution::curve`] for the noise and to 1e-2 to
-///   1e2 otherwise;
+///   never do), information-theoretic where `q*` jumps; the first and the last also where they
+///   reach perfect recovery, which an optimal threshold at ratio 0 does for any data.
+/// - **Arguments**: `range` defaults to that of [`StateEvolution::curve`] for the key of the curve, to
+///   1e-6 to 1e2 for the noise of a generalised linear model and to 1e-2 to 1e2 otherwise;
 ///   members of the family that are refused are left out.
 /// - **Accuracy**: `uncertainty`; extrema and equal potentials to 1e-8 in the noise.
 ///
@@ -128,13 +133,22 @@ pub fn thresholds(
     range: Option<(f64, f64)>,
     key: Key,
 ) -> Result<Thresholds, ReplicaError> {
-    match key {
-        Key::Noise => {
-            let start = range.map_or(1.0, |(low, high)| (low * high).sqrt());
-            let chain = StateEvolution::new(&family(start)?)?;
-            chain.thresholds_on(&chain.curve(range)?)
+    let start = range.map_or(1.0, |(low, high)| (low * high).sqrt());
+    // A family whose middle is refused has no curve of its own.
+    let chain = match (key, family(start)) {
+        (Key::Other, _) => None,
+        (_, tree) => Some(StateEvolution::new(&tree?)?).filter(|chain| chain.key() == key),
+    };
+    match (chain, key) {
+        (Some(chain), Key::SamplingRatio) => {
+            let harder = range.map(|(low, high)| (1.0 / high, 1.0 / low));
+            let found = chain.thresholds_on(&chain.curve(harder)?)?;
+            Ok(chain.in_ratios(found, range.is_none()))
         }
-        Key::Other => crate::family::thresholds(family, range.unwrap_or((1e-2, 1e2))),
+        (Some(chain), _) => chain.thresholds_on(&chain.curve(range)?),
+        // The noise of a generalised linear model matters where it is small, too.
+        (None, Key::Noise) => crate::family::thresholds(family, range.unwrap_or((1e-6, 1e2))),
+        (None, _) => crate::family::thresholds(family, range.unwrap_or((1e-2, 1e2))),
     }
 }
 
@@ -144,6 +158,11 @@ const APART: f64 = 1e-6;
 /// Events within this relative distance of each other are one: extrema stand out by less only in
 /// the rounding of the averages.
 const ONE: f64 = 1e-9;
+
+/// Error before perfect recovery, in units of `E x²`, that counts as a jump: at the distance at which
+/// the sides of an event are looked at, an error that vanishes there is still of the order of its
+/// root.
+const JUMP: f64 = 1e-2;
 
 /// Relative distance from an event at which potentials are compared: next to an origin stability is
 /// told by a difference of that order, against 1e-8 of rounding.
@@ -164,8 +183,14 @@ impl StateEvolution {
     pub fn thresholds_on(&self, curve: &Curve) -> Result<Thresholds, ReplicaError> {
         let mut thresholds = self.weak_recoveries(curve)?;
         let folds = curve.folds.iter().map(|f| f.noise);
-        let mut events: Vec<f64> = thresholds.iter().map(|t| t.value).chain(folds).collect();
+        let perfect = curve.frozen.iter().map(|f| f.below);
+        let perfect = perfect.filter(|noise| noise.is_finite());
+        let mut events: Vec<f64> = thresholds.iter().map(|t| t.value).collect();
+        events.extend(folds.chain(perfect.clone()));
         thresholds.extend(self.spinodals(curve, &events)?);
+        for noise in perfect {
+            self.perfect_recovery(curve, noise, &events, &mut thresholds)?;
+        }
         let mut events: Vec<f64> = events
             .drain(..)
             .chain([curve.range.0, curve.range.1])
@@ -268,7 +293,7 @@ impl StateEvolution {
                 let errors: f64 = point.at.passages.iter().map(|p| p.error).sum();
                 let jump = |kind, other: Option<&(Place, FixedPoint)>| {
                     let there = other.map_or(here, |(_, f)| f.mmse);
-                    let inner = self.observation.snr_slope(0.0, value) == 0.0;
+                    let inner = self.observation.snr_slope(self.nothing(), value) == 0.0;
                     let at = match other {
                         Some((Place::Frozen(_), _)) => Location::Perfect,
                         _ if inner => Location::InnerFold,
@@ -294,6 +319,90 @@ impl StateEvolution {
             }
         }
         Ok(found)
+    }
+
+    /// What perfect recovery changes at the noise from which on it exists.
+    fn perfect_recovery(
+        &self,
+        curve: &Curve,
+        value: f64,
+        events: &[f64],
+        found: &mut Vec<Threshold>,
+    ) -> Result<(), ReplicaError> {
+        if !(curve.range.0 < value && value < curve.range.1) {
+            return Ok(());
+        }
+        let aside = apart(value, events);
+        let with = self.found_on(curve, value * (1.0 - aside))?;
+        let without = self.found_on(curve, value * (1.0 + aside))?;
+        let is_perfect = |f: Option<&(Place, FixedPoint)>| f.is_some_and(|(_, f)| f.perfect);
+        for (kind, which) in [
+            (ThresholdKind::Algorithmic, least as fn(&_) -> Option<&_>),
+            (ThresholdKind::Dynamical, greatest),
+            (ThresholdKind::InformationTheoretic, optimal),
+        ] {
+            // Where nothing is left the error has become too small to be followed.
+            let from = which(&without).map_or(0.0, |(_, f)| f.mmse);
+            let reached = is_perfect(which(&with)) && !is_perfect(which(&without));
+            // The greatest fixed point jumps, or arrives without one.
+            let jumps = kind != ThresholdKind::Dynamical || from > JUMP * self.second_moment();
+            if reached && jumps {
+                found.push(Threshold {
+                    kind,
+                    value,
+                    uncertainty: f64::EPSILON * value,
+                    easier: Side::Below,
+                    mmse_from: from,
+                    mmse_to: 0.0,
+                    at: Location::Perfect,
+                    variable: None,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Thresholds in `p/n` as thresholds in `n/p`.
+    fn in_ratios(&self, found: Thresholds, whole: bool) -> Thresholds {
+        let mut thresholds: Vec<Threshold> = found
+            .thresholds
+            .into_iter()
+            .map(|t| Threshold {
+                value: 1.0 / t.value,
+                uncertainty: t.uncertainty / (t.value * t.value),
+                easier: match t.easier {
+                    Side::Above => Side::Below,
+                    Side::Below => Side::Above,
+                },
+                ..t
+            })
+            .collect();
+        // Outputs that determine real numbers determine a discrete signal however few they are.
+        let sharp = self.observation.sharpness().is_some_and(|d| d > 0.0);
+        if whole && sharp && self.dimension().0 == 0.0 {
+            let signal = &self.variables[self.signal()];
+            thresholds.push(Threshold {
+                kind: ThresholdKind::InformationTheoretic,
+                value: 0.0,
+                uncertainty: 0.0,
+                easier: Side::Above,
+                mmse_from: signal.second_moment - signal.mean * signal.mean,
+                mmse_to: 0.0,
+                at: Location::Perfect,
+                variable: None,
+            });
+        }
+        thresholds.sort_by(|a, b| a.kind.cmp(&b.kind).then(a.value.total_cmp(&b.value)));
+        let phases = found.hard_phases.into_iter().rev();
+        // A phase that reaches the end of the range where nothing is observed begins at nothing.
+        let ratio = |noise: f64| match 1.0 / noise {
+            ratio if whole && ratio <= 1.0 / self.widest().1 => 0.0,
+            ratio => ratio,
+        };
+        Thresholds {
+            thresholds,
+            hard_phases: phases.map(|(low, high)| (ratio(high), 1.0 / low)).collect(),
+        }
     }
 
     /// Noises in an interval without other events at which the largest potential changes hands.
@@ -396,7 +505,11 @@ impl StateEvolution {
             if f.perfect {
                 self.observation.constant(self.second_moment(), noise)
             } else {
-                -self.observation.potential(f.overlap, noise)
+                let known = Belief {
+                    overlap: f.overlap,
+                    mmse: f.mmse,
+                };
+                -self.observation.potential(known, noise)
             }
         };
         (at(noise * (1.0 + d)) - at(noise * (1.0 - d))) / (2.0 * d)
@@ -421,6 +534,7 @@ impl StateEvolution {
         }
         // Nothing happens below the whole default range: the phase reaches zero noise.
         if let Some(first) = phases.first_mut()
+            && self.key() == Key::Noise
             && first.0 <= self.widest().0
         {
             first.0 = 0.0;

@@ -110,7 +110,7 @@ pub fn trajectory(tree: &Tree, start: &Start, steps: usize) -> Result<Trajectory
 trait Knowledge: Copy {
     /// The message that goes inwards.
     type Message: Copy;
-    fn observe(chain: &StateEvolution, signal: Self) -> Self::Message;
+    fn observe(chain: &StateEvolution, signal: Self) -> Result<Self::Message, ReplicaError>;
     /// What the left factor of a product then is known with.
     fn left(chain: &StateEvolution, signal: Self) -> Option<Belief>;
     fn pass(
@@ -125,11 +125,11 @@ trait Knowledge: Copy {
 
 impl Knowledge for Belief {
     type Message = f64;
-    fn observe(chain: &StateEvolution, signal: Self) -> f64 {
-        chain.observation.snr_at(signal.overlap, chain.noise())
+    fn observe(chain: &StateEvolution, signal: Self) -> Result<f64, ReplicaError> {
+        Ok(chain.observation.snr_at(signal, chain.noise()))
     }
     fn left(chain: &StateEvolution, signal: Self) -> Option<Belief> {
-        let left = chain.observation.left(signal.overlap, chain.noise());
+        let left = chain.observation.left(signal, chain.noise());
         left.map(|(_, belief, _)| belief)
     }
     fn pass(
@@ -154,13 +154,8 @@ impl Knowledge for Belief {
 
 impl Knowledge for Overlap {
     type Message = Order;
-    fn observe(chain: &StateEvolution, signal: Self) -> Order {
-        let snr = |overlap| chain.observation.snr_at(overlap, chain.noise());
-        Order {
-            precision: snr(signal.norm),
-            gain: snr(signal.truth),
-            noise: snr(signal.norm),
-        }
+    fn observe(chain: &StateEvolution, signal: Self) -> Result<Order, ReplicaError> {
+        chain.observation.answer(signal)
     }
     fn left(_: &StateEvolution, _: Self) -> Option<Belief> {
         None
@@ -194,7 +189,7 @@ impl StateEvolution {
         let mut found = vec![self.step(0, &state, left)];
         for iteration in 1..=steps {
             let signal = state[self.signal()];
-            let message = K::observe(self, signal);
+            let message = K::observe(self, signal)?;
             self.iterate(&mut state, message)?;
             found.push(self.step(iteration, &state, K::left(self, signal)));
         }
@@ -292,7 +287,7 @@ impl StateEvolution {
 
     /// The left factor of a product.
     fn left(&self) -> Option<&Variable> {
-        let left = self.observation.left(0.0, self.noise());
+        let left = self.observation.left(self.nothing(), self.noise());
         left.map(|(variable, ..)| variable)
     }
 

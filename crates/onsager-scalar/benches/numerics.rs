@@ -2,10 +2,11 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use onsager_scalar::activation::PiecewiseLinear;
+use onsager_scalar::prior::{GaussBernoulli, Gaussian, Mixture, Rademacher, Truncated};
 use onsager_scalar::quadrature::{Panels, gaussian_averages};
 use onsager_scalar::roots::bracketed_root;
 use onsager_scalar::special::{log_ndtr, log1p_exp, mills_defect};
-use onsager_scalar::{Activation, Channels, Precisions};
+use onsager_scalar::{Activation, Channels, Moments, Precisions, Prior};
 use std::hint::black_box;
 
 fn special(c: &mut Criterion) {
@@ -52,6 +53,7 @@ fn channels(c: &mut Criterion) {
         ("linear", PiecewiseLinear::linear()),
         ("sign", PiecewiseLinear::sign()),
         ("relu", PiecewiseLinear::relu()),
+        ("hard tanh", PiecewiseLinear::hard_tanh()),
     ] {
         let mut group = c.benchmark_group(format!("1000 channels, {name}"));
         let mut out = Channels::default();
@@ -61,9 +63,51 @@ fn channels(c: &mut Criterion) {
         group.bench_function("as a column", |bench| {
             bench.iter(|| phi.channels_into(a, &b, &omega, v, &mut out))
         });
+        // What a pass through a wide matrix asks for.
+        group.bench_function("in runs of 8", |bench| {
+            bench.iter(|| {
+                for (b, omega) in b.chunks(8).zip(omega.chunks(8)) {
+                    phi.channels_into(a, b, omega, v, &mut out);
+                }
+            })
+        });
         group.finish();
     }
 }
 
-criterion_group!(benches, special, channels, averages);
+fn posteriors(c: &mut Criterion) {
+    let b: Vec<f64> = (0..1000).map(|k| 0.02 * f64::from(k - 500)).collect();
+    let a = black_box(2.0);
+    let laws: [(&str, &dyn Prior); 6] = [
+        ("gaussian", &Gaussian::standard()),
+        ("rademacher", &Rademacher),
+        (
+            "gauss-bernoulli",
+            &GaussBernoulli::new(0.1, 0.0, 1.0).expect("a law"),
+        ),
+        (
+            "rademacher-bernoulli",
+            &Mixture::rademacher_bernoulli(0.1).expect("a law"),
+        ),
+        ("laplace", &Truncated::laplace(1.0).expect("a law")),
+        ("uniform", &Truncated::uniform(-1.0, 1.0).expect("a law")),
+    ];
+    for (name, law) in laws {
+        let mut group = c.benchmark_group(format!("1000 posteriors, {name}"));
+        let mut out = vec![Moments::default(); b.len()];
+        group.bench_function("one by one", |bench| {
+            bench.iter(|| {
+                for (b, out) in b.iter().zip(&mut out) {
+                    *out = law.moments(a, *b);
+                }
+            })
+        });
+        group.bench_function("as a column", |bench| {
+            bench.iter(|| law.moments_into(Precisions::Shared(a), &b, &mut out))
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, special, channels, posteriors, averages);
 criterion_main!(benches);

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use rand::Rng;
 
-use crate::columns::{Channels, Column, HalfLines, Line, channels};
+use crate::columns::{Channels, Column, HalfLines, Line, Pieces, channels};
 use crate::special::{Interval, interval, log_add_exp, ndtr};
 use crate::{Moments, Precisions, ScalarError};
 
@@ -128,10 +128,16 @@ pub trait Activation: Debug + Send + Sync {
         self.apply(h)
     }
 
-    /// Length over which the slope changes, for a function that is smooth and not affine on its
-    /// pieces.
+    /// Length over which the slope changes, for an increasing function that is smooth and not affine
+    /// on its pieces.
     fn bend(&self) -> Option<f64> {
         None
+    }
+
+    /// `[φ(h), φ'(h)]`; the slope is asked of functions with a [`bend`](Self::bend) only.
+    fn jet(&self, h: f64) -> [f64; 2] {
+        let piece = self.pieces().iter().find(|p| h < p.upper);
+        [self.apply(h), piece.map_or(0.0, |p| p.slope)]
     }
 
     /// Whether `x` takes finitely many values.
@@ -261,7 +267,7 @@ impl Piece {
     }
 
     /// The channel restricted to this piece.
-    fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
+    pub(crate) fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
         let whole = self.whole(a, b, omega, v);
         let exponent = whole.exponent - 0.5 * whole.d.ln();
         if self.lower == f64::NEG_INFINITY && self.upper == f64::INFINITY {
@@ -329,7 +335,7 @@ impl Whole {
 
 impl Channel {
     /// The mixture of two exclusive cases.
-    fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         // Both weights, and the sum, from the one exponential that cannot overflow.
         let (high, low) = (
             self.log_partition.max(other.log_partition),
@@ -654,7 +660,7 @@ impl Activation for PiecewiseLinear {
         match *self.pieces {
             [piece] => channels(Line(piece), column, out),
             [below, above] => channels(HalfLines { below, above }, column, out),
-            _ => out.fill(b.len(), |i| self.channel(a.at(i), b[i], omega[i], v.at(i))),
+            _ => channels(Pieces(&self.pieces), column, out),
         }
     }
     fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {

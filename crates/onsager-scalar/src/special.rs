@@ -9,6 +9,7 @@ mod interval;
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2};
 
 pub use bessel::{bessel_ratio, i0e, i1e};
+pub(crate) use interval::LEGENDRE;
 pub(crate) use interval::interval_of_width;
 pub use interval::{Interval, interval, interval_moments};
 

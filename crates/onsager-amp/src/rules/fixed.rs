@@ -2,12 +2,14 @@
 
 use crate::{AmpError, Diagonal, Message, Ports, Posterior, Rule};
 
-/// Sends the same message at every step.
+/// Sends the same message to port 0 at every step, and nothing elsewhere.
 pub(crate) struct Fixed(pub(crate) Message);
 
 impl Rule for Fixed {
-    fn update(&mut self, _targets: &[usize], ports: &mut Ports<'_>) -> Result<(), AmpError> {
-        ports.send(0, self.0.clone(), None);
+    fn update(&mut self, targets: &[usize], ports: &mut Ports<'_>) -> Result<(), AmpError> {
+        if targets.contains(&0) {
+            ports.send(0, self.0.clone(), None);
+        }
         Ok(())
     }
 

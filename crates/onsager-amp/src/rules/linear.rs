@@ -10,6 +10,7 @@ use super::Variances;
 use crate::message::average;
 use crate::{
     AmpError, Componentwise, Diagonal, Fields, Memory, Message, Ports, Posterior, Precision, Rule,
+    Variance,
 };
 
 /// `h = W x/√k`, `W` with `k` columns and independent entries of unit variance, with Onsager
@@ -19,11 +20,19 @@ use crate::{
 /// precision `1/V` and field `ω/V`. Backwards, with `g = (E h - ω)/V`: `Λ = |g|²/k`,
 /// `γ = Wᴴ g/√k + Λ x`.
 ///
+/// Where data may be without noise ([`Linear::by_curvature`]), `Λ` is the average of `1/V - Var h/V²` as soon as
+/// `|g|²` exceeds half of the bound `rows/V`. The two agree on average; but an estimate that claims less
+/// than its error has a `|g|²` too large by the square of the ratio, and without noise would square its
+/// claim at every step. Below, where little is said, the difference
+/// has the sign of its fluctuations, and the square does not.
+///
 /// With one variance per component, `V_i = Σ_j |W_ij|² c_j/k` and `Λ_j = Σ_i |W_ij|² |g_i|²/k`.
 pub struct Linear<F: Field = f64> {
     matrix: Counted<Arc<dyn LinearOperator<F>>>,
     variances: Variances,
     floor: f64,
+    /// Whether strong messages are measured by their curvature.
+    by_curvature: bool,
     /// `g` of the past backward messages, averaged as they are.
     score: Option<DMatrix<F>>,
     /// `x` of the past forward messages, averaged as they are.
@@ -38,9 +47,17 @@ impl<F: Field> Linear<F> {
             matrix: Counted::new(matrix),
             variances,
             floor,
+            by_curvature: false,
             score: None,
             input: None,
         }
+    }
+
+    /// Takes `Λ` from the curvature where messages are strong, instead of `|g|²`.
+    #[must_use]
+    pub fn by_curvature(mut self) -> Self {
+        self.by_curvature = true;
+        self
     }
 
     fn forward(&mut self, ports: &mut Ports<'_, F>) -> Result<(), AmpError> {
@@ -78,13 +95,15 @@ impl<F: Field> Linear<F> {
     fn backward(&mut self, ports: &mut Ports<'_, F>) -> Result<(), AmpError> {
         let g = score(ports)?;
         let image = self.matrix.apply_adjoint(&g)?;
-        self.send_back(g, image, ports)
+        let variance = ports.posterior(1)?.variance.clone();
+        self.send_back(g, &variance, image, ports)
     }
 
-    /// Sends `γ`, made of `g` and its image `Wᴴ g`.
+    /// Sends `γ`, made of `g`, the variances of the field behind it, and its image `Wᴴ g`.
     fn send_back(
         &mut self,
         g: DMatrix<F>,
+        variance: &Variance,
         image: DMatrix<F>,
         ports: &mut Ports<'_, F>,
     ) -> Result<(), AmpError> {
@@ -96,7 +115,17 @@ impl<F: Field> Linear<F> {
         let square = g.map(|g| g.modulus_squared());
         let precision = match self.variances {
             Variances::Shared => {
-                Diagonal::Shared((0..g.ncols()).map(|t| square.column(t).sum() / k).collect())
+                let one = |t: usize| {
+                    let sum = square.column(t).sum();
+                    let certain = ports.sent(1).precision.mean(t);
+                    let bound = g.nrows() as f64 * certain;
+                    if self.by_curvature && sum > 0.5 * bound {
+                        bound * (1.0 - variance.mean(t) * certain).max(0.0) / k
+                    } else {
+                        sum / k
+                    }
+                };
+                Diagonal::Shared((0..g.ncols()).map(one).collect())
             }
             Variances::PerComponent => Diagonal::Each(self.squared(&square, true)? / k),
         };
@@ -177,7 +206,8 @@ impl<F: Field> Rule<F> for Linear<F> {
                 precision: Precisions::Shared(precision),
                 field: &field,
             };
-            outer.moments(below, above.run(first..first + z.len()), &mut moments);
+            let above = above.run(first..first + z.len());
+            outer.moments(first, below, above, &mut moments);
             for ((([h, x], b), g), kept) in moments.iter().zip(&field).zip(out).zip(kept) {
                 *g = h.0.scale(precision) - *b;
                 *kept = [*g, *b, h.0, F::from_real(h.1), x.0, F::from_real(x.1)];
@@ -200,7 +230,7 @@ impl<F: Field> Rule<F> for Linear<F> {
             field: column(1),
         };
         ports.send(1, message, None);
-        self.send_back(column(0), image, ports)?;
+        self.send_back(column(0), &moments[0].variance, image, ports)?;
         Ok(Some(moments))
     }
 

@@ -2,6 +2,7 @@
 
 mod denoising;
 mod fixed;
+mod likelihood;
 mod linear;
 mod scalar;
 mod wigner;
@@ -11,6 +12,7 @@ use onsager_model::{FactorKind, Tree};
 
 pub use denoising::Denoising;
 pub(crate) use fixed::{Fixed, LinearLayer};
+pub use likelihood::Likelihood;
 pub use linear::Linear;
 pub use scalar::{Mmse, MmseLayer};
 pub use wigner::Wigner;
@@ -36,6 +38,8 @@ pub enum Variances {
 /// A matrix or data that is missing, a kind that has no rule yet.
 pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule>>, AmpError> {
     let factors = problem.tree.factors().iter().enumerate();
+    let is_output = |f: &onsager_model::Factor| matches!(f.kind, FactorKind::Likelihood(_));
+    let outputs = problem.tree.factors().iter().any(is_output);
     factors
         .map(|(f, factor)| -> Result<Box<dyn Rule>, AmpError> {
             Ok(match &factor.kind {
@@ -49,7 +53,8 @@ pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule
                     } else {
                         ROUNDING * inner.second_moment
                     };
-                    Box::new(Linear::new(problem.operator(f)?.clone(), variances, floor))
+                    let rule = Linear::new(problem.operator(f)?.clone(), variances, floor);
+                    Box::new(if outputs { rule.by_curvature() } else { rule })
                 }
                 FactorKind::SpikedWigner { noise } => {
                     Box::new(Wigner::new(problem.operator(f)?.clone(), *noise))
@@ -59,6 +64,9 @@ pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule
                 }
                 FactorKind::Denoising { noise } => {
                     Box::new(Denoising::new(problem.data(f)?.clone(), *noise))
+                }
+                FactorKind::Likelihood(law) => {
+                    Box::new(Likelihood::new(law.clone(), problem.data(f)?.clone()))
                 }
                 _ => {
                     return Err(AmpError::NotSupported(format!(
@@ -92,7 +100,12 @@ fn may_freeze(tree: &Tree, f: usize) -> bool {
                 FactorKind::Activation(phi) => phi.is_discrete(),
                 _ => false,
             });
-    let discontinuous =
-        kinds(field).any(|k| matches!(k, FactorKind::Activation(phi) if phi.is_discontinuous()));
+    let discontinuous = kinds(field).any(|k| match k {
+        FactorKind::Activation(phi) => phi.is_discontinuous(),
+        FactorKind::Likelihood(law) => {
+            law.sharpness(tree.variables()[field].second_moment) == Some(0.0)
+        }
+        _ => false,
+    });
     discrete && discontinuous
 }

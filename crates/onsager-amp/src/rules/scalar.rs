@@ -82,7 +82,7 @@ impl MmseLayer {
 }
 
 impl Componentwise for MmseLayer {
-    fn moments(&self, below: Fields<'_>, above: Fields<'_>, out: &mut [[(f64, f64); 2]]) {
+    fn moments(&self, _: usize, below: Fields<'_>, above: Fields<'_>, out: &mut [[(f64, f64); 2]]) {
         let mut c = Channels::default();
         self.channels(&below, &above, &mut c);
         for (i, out) in out.iter_mut().enumerate() {

@@ -16,7 +16,7 @@ use onsager_scalar::prior::{Gaussian, Rademacher};
 use onsager_scalar::roots::bracketed_root;
 use onsager_scalar::{Activation, Prior};
 
-use crate::agreement::{Agreement, Claim, MeanSeries, Means, Sample, Success};
+use crate::agreement::{Agreement, Claim, Identity, MeanSeries, Means, Sample, Success};
 use crate::drawing::{Line, Plot, Points, Rule};
 use crate::{Context, FigureError, Job, Row, Table};
 
@@ -384,9 +384,10 @@ pub(crate) struct Case {
 
 /// The agreements to which every [`Case`] adds its points.
 pub(crate) struct AtRest {
-    pub(crate) means: Means,
-    pub(crate) rested: Success,
-    pub(crate) vanished: Success,
+    means: Means,
+    rested: Success,
+    vanished: Success,
+    ends: Identity,
 }
 
 /// Squared relative change at which a run is at rest: a change of 1e-4 moves errors and evidence by
@@ -494,11 +495,30 @@ impl Case {
     }
 
     /// Adds the points of this case, which are those of its theory.
-    pub(crate) fn judge(&self, theory: &Table, simulation: &Table, to: AtRest) -> AtRest {
+    fn judge(&self, theory: &Table, simulation: &Table, to: AtRest) -> AtRest {
+        let AtRest {
+            means,
+            mut rested,
+            mut vanished,
+            mut ends,
+        } = to;
+        let is_drawn = !theory.curve(self.panel, &self.series).is_empty();
+        if let (Some(closed), true) = (self.threshold, is_drawn) {
+            let end = theory.value(self.panel, &self.named("end"), closed);
+            let label = format!("{} {}", self.panel, self.series);
+            ends = ends
+                .point(label, end, closed, 1e-8 * closed)
+                .control(SHIFT * closed);
+        }
         let names = RANKS.map(|rank| self.named(rank));
         let sizes = theory.values(self.panel, &self.named("sizes"));
         let &[quarter, half, full] = sizes.as_slice() else {
-            return to;
+            return AtRest {
+                means,
+                rested,
+                vanished,
+                ends,
+            };
         };
         let series = MeanSeries {
             panel: self.panel,
@@ -507,11 +527,6 @@ impl Case {
             simulation: names.each_ref().map(String::as_str),
             shifted: &self.named("shifted"),
         };
-        let AtRest {
-            means,
-            mut rested,
-            mut vanished,
-        } = to;
         for row in theory.series(self.panel, &names[2]) {
             let label = format!("{} {} at {:.4}", self.panel, self.series, row.x);
             let measured =
@@ -529,17 +544,12 @@ impl Case {
             means: means.series(theory, simulation, series, |noise| !self.is_above(noise)),
             rested,
             vanished,
+            ends,
         }
     }
 
     /// The curve, and message passing at the largest size in the same colour.
-    pub(crate) fn draw(
-        &self,
-        plot: Plot,
-        theory: &Table,
-        simulation: &Table,
-        colour: usize,
-    ) -> Plot {
+    fn draw(&self, plot: Plot, theory: &Table, simulation: &Table, colour: usize) -> Plot {
         let line = Line::new(&self.series, theory.curve(self.panel, &self.series));
         let points = [RANKS[2], SHOWN].map(|rank| simulation.points(self.panel, &self.named(rank)));
         let points = points.concat();
@@ -566,21 +576,43 @@ impl Case {
 }
 
 impl AtRest {
-    pub(crate) fn new() -> Self {
-        Self {
+    /// What `cases` say; `end` claims where their curves of fixed points end.
+    pub(crate) fn judge(cases: &[Case], end: &str, theory: &Table, simulation: &Table) -> Self {
+        let empty = Self {
             means: Means::new("message passing attains the MMSE", 1.0),
             rested: Success::new("message passing comes to rest"),
             vanished: Success::new("the estimate vanishes above the threshold and not below"),
-        }
+            ends: Identity::new(
+                end,
+                "fixed points are exact for a noise that differs by 1e-8, relatively",
+            ),
+        };
+        let add = |to, case: &Case| case.judge(theory, simulation, to);
+        cases.iter().fold(empty, add)
     }
 
-    pub(crate) fn agreements(self) -> [Agreement; 3] {
-        [
+    pub(crate) fn agreements(self) -> Vec<Agreement> {
+        vec![
             Agreement::Means(self.means),
             Agreement::Success(self.rested),
             Agreement::Success(self.vanished),
+            Agreement::Identity(self.ends),
         ]
     }
+}
+
+/// The cases of one panel, a colour each.
+pub(crate) fn draw(
+    cases: &[Case],
+    panel: &str,
+    plot: Plot,
+    theory: &Table,
+    simulation: &Table,
+) -> Plot {
+    let here = cases.iter().filter(|case| case.panel == panel).enumerate();
+    here.fold(plot, |plot, (colour, case)| {
+        case.draw(plot, theory, simulation, colour)
+    })
 }
 
 /// Three digits behind the point at most.

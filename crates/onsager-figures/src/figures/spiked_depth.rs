@@ -4,7 +4,7 @@ use std::f64::consts::{FRAC_2_PI, PI, TAU};
 
 use onsager_replica::StateEvolution;
 
-use super::common::{ALGORITHMIC, AtRest, Case, Plan, SHIFT, decades, layered};
+use super::common::{ALGORITHMIC, AtRest, Case, Plan, decades, draw, layered};
 use crate::agreement::{Agreement, Identity};
 use crate::drawing::{Axis, Picture, Plot, Rule};
 use crate::{Figure, FigureError, Job, Profile, Row, Table};
@@ -62,23 +62,13 @@ impl Figure for SpikedDepth {
     fn agreements(&self, theory: &Table, simulation: &Table) -> Vec<Agreement> {
         // The plan is that of the tables: a profile only decides which points they hold.
         let cases = cases(Profile::Paper);
-        let mut at_rest = AtRest::new();
-        let mut ends = Identity::new(
-            "the curve of fixed points ends at 1 + L or 1 + Σ (2/π)^(2j)",
-            "fixed points are exact for a noise that differs by 1e-8, relatively",
-        );
+        let end = "the curve of fixed points ends at 1 + L or 1 + Σ (2/π)^(2j)";
+        let mut all = AtRest::judge(&cases, end, theory, simulation).agreements();
         let mut frozen = Identity::new(
             "hidden signs: message passing is optimal at every noise",
             "one and the same fixed point; the control is the frozen state, without error",
         );
         for case in &cases {
-            at_rest = case.judge(theory, simulation, at_rest);
-            for row in theory.series(case.panel, &case.named("end")) {
-                let label = format!("{} {}", case.panel, case.series);
-                ends = ends
-                    .point(label, row.y, row.x, 1e-8 * row.x)
-                    .control(SHIFT * row.x);
-            }
             if case.panel == "sign" && case.series != series(1) {
                 for row in theory.series(case.panel, &case.series) {
                     let reached = theory.value(case.panel, &case.named(ALGORITHMIC), row.x);
@@ -98,15 +88,8 @@ impl Figure for SpikedDepth {
                 .point(series(depth), row.y, plateau(depth), 2e-9)
                 .control(plateau(depth + 1));
         }
-        let [means, rested, vanished] = at_rest.agreements();
-        vec![
-            means,
-            rested,
-            vanished,
-            Agreement::Identity(ends),
-            Agreement::Identity(plateaus),
-            Agreement::Identity(frozen),
-        ]
+        all.extend([plateaus, frozen].map(Agreement::Identity));
+        all
     }
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
@@ -120,14 +103,11 @@ impl Figure for SpikedDepth {
                     Axis::log("noise variance Δ").range(low, high),
                     Axis::linear("MMSE/ρ").range(0.0, 1.05),
                 );
-                let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
-                for (colour, case) in of_panel {
-                    plot = case.draw(plot, theory, simulation, colour);
-                    if name == "relu" {
-                        let value = plateau(DEPTHS[colour]);
-                        plot = plot
-                            .with(Rule::horizontal(value, format!("{value:.3}")).colour(colour));
-                    }
+                plot = draw(&cases, name, plot, theory, simulation);
+                let plateaus = DEPTHS.map(plateau).into_iter().enumerate();
+                for (colour, value) in plateaus.filter(|_| name == "relu") {
+                    let rule = Rule::horizontal(value, format!("{value:.3}"));
+                    plot = plot.with(rule.colour(colour));
                 }
                 picture.panel(plot)
             })

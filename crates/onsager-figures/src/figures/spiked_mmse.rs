@@ -5,7 +5,9 @@ use std::f64::consts::PI;
 use onsager_model::Chain;
 use onsager_replica::sweep_noise;
 
-use super::common::{AtRest, Case, Plan, SHIFT, Shown, decades, gaussian, layered, rademacher};
+use super::common::{
+    AtRest, Case, Plan, SHIFT, Shown, decades, draw, gaussian, layered, rademacher,
+};
 use crate::agreement::{Agreement, Identity};
 use crate::drawing::{Axis, Picture, Plot};
 use crate::{Figure, FigureError, Job, Profile, Row, Table};
@@ -69,21 +71,8 @@ impl Figure for SpikedMmse {
     fn agreements(&self, theory: &Table, simulation: &Table) -> Vec<Agreement> {
         // The plan is that of the tables: a profile only decides which points they hold.
         let cases = cases(Profile::Paper);
-        let mut at_rest = AtRest::new();
-        let mut ends = Identity::new(
-            "the curve of fixed points ends at 1 + α or 1 + 4α/π²",
-            "fixed points are exact for a noise that differs by 1e-8, relatively",
-        );
-        for case in &cases {
-            at_rest = case.judge(theory, simulation, at_rest);
-            if let Some(closed) = case.threshold {
-                let end = theory.value(case.panel, &case.named("end"), closed);
-                let label = format!("{} {}", case.panel, case.series);
-                ends = ends
-                    .point(label, end, closed, 1e-8 * closed)
-                    .control(SHIFT * closed);
-            }
-        }
+        let end = "the curve of fixed points ends at 1 + α or 1 + 4α/π²";
+        let mut all = AtRest::judge(&cases, end, theory, simulation).agreements();
         let mut duality = Identity::new(
             "linear layers: MMSE(α, Δ) = MMSE(1/α, Δ/α)",
             "each side is exact for a noise that differs by 1e-8, relatively, and MMSE/ρ changes \
@@ -103,14 +92,8 @@ impl Figure for SpikedMmse {
                     .control(value(&shifted));
             }
         }
-        let [means, rested, vanished] = at_rest.agreements();
-        vec![
-            means,
-            rested,
-            vanished,
-            Agreement::Identity(ends),
-            Agreement::Identity(duality),
-        ]
+        all.push(Agreement::Identity(duality));
+        all
     }
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
@@ -123,10 +106,7 @@ impl Figure for SpikedMmse {
                     Axis::log("noise variance Δ").range(RANGE.0, RANGE.1),
                     Axis::linear("MMSE/ρ").range(0.0, 1.05),
                 );
-                let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
-                picture.panel(of_panel.fold(plot, |plot, (colour, case)| {
-                    case.draw(plot, theory, simulation, colour)
-                }))
+                picture.panel(draw(&cases, name, plot, theory, simulation))
             })
     }
 }

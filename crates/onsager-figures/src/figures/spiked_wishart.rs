@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use onsager_model::Chain;
 
-use super::common::{AtRest, Case, Plan, SHIFT, decades, gaussian, layered};
+use super::common::{AtRest, Case, Plan, SHIFT, decades, draw, gaussian, layered};
 use crate::agreement::{Agreement, Identity};
 use crate::drawing::{Axis, Picture, Plot};
 use crate::{Figure, FigureError, Job, Profile, Row, Table};
@@ -63,20 +63,8 @@ impl Figure for SpikedWishart {
     fn agreements(&self, theory: &Table, simulation: &Table) -> Vec<Agreement> {
         // The plan is that of the tables: a profile only decides which points they hold.
         let cases = cases(Profile::Paper);
-        let mut at_rest = AtRest::new();
-        let mut ends = Identity::new(
-            "the curve of fixed points ends at √(β(1 + α)) or √(β(1 + 4α/π²))",
-            "fixed points are exact for a noise that differs by 1e-8, relatively",
-        );
-        for case in &cases {
-            at_rest = case.judge(theory, simulation, at_rest);
-            for row in theory.series(case.panel, &case.named("end")) {
-                let label = format!("{} {}", case.panel, case.series);
-                ends = ends
-                    .point(label, row.y, row.x, 1e-8 * row.x)
-                    .control(SHIFT * row.x);
-            }
-        }
+        let end = "the curve of fixed points ends at √(β(1 + α)) or √(β(1 + 4α/π²))";
+        let mut all = AtRest::judge(&cases, end, theory, simulation).agreements();
         let mut vectors = Identity::new(
             "two Gaussian factors: MMSE of leading singular vectors, 1 - (β - Δ²)/(β + Δ)",
             "fixed points are exact for a noise that differs by 1e-8, relatively, and MMSE/ρ \
@@ -96,14 +84,8 @@ impl Figure for SpikedWishart {
                     .control(exact(SHIFT * row.x));
             }
         }
-        let [means, rested, vanished] = at_rest.agreements();
-        vec![
-            means,
-            rested,
-            vanished,
-            Agreement::Identity(ends),
-            Agreement::Identity(vectors),
-        ]
+        all.push(Agreement::Identity(vectors));
+        all
     }
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
@@ -116,10 +98,7 @@ impl Figure for SpikedWishart {
                     Axis::log("noise variance Δ").range(RANGE.0, RANGE.1),
                     Axis::linear("MMSE/ρ of the right factor").range(0.0, 1.05),
                 );
-                let of_panel = cases.iter().filter(|case| case.panel == name).enumerate();
-                picture.panel(of_panel.fold(plot, |plot, (colour, case)| {
-                    case.draw(plot, theory, simulation, colour)
-                }))
+                picture.panel(draw(&cases, name, plot, theory, simulation))
             })
     }
 }

@@ -124,6 +124,9 @@ impl Activation for Noisy {
     fn bend(&self) -> Option<f64> {
         self.phi.bend()
     }
+    fn jet(&self, h: f64) -> [f64; 2] {
+        self.phi.jet(h)
+    }
     fn sloped_fraction(&self, r: f64) -> f64 {
         self.phi.sloped_fraction(r + self.noise.before)
     }

@@ -116,8 +116,8 @@ impl Curve for Erf {
         h.copysign(x)
     }
     fn bend(&self) -> f64 {
-        // φ''/φ' = -2h, out to where a message can still see a slope.
-        0.3
+        // φ''/φ' = -2h, out to h = 2.5, where a strong message still sees a slope.
+        0.2
     }
     fn parity(&self) -> Parity {
         Parity::Odd
@@ -403,6 +403,10 @@ impl<C: Curve> Activation for Smooth<C> {
     }
     fn bend(&self) -> Option<f64> {
         Some(self.curve.bend())
+    }
+    fn jet(&self, h: f64) -> [f64; 2] {
+        let [x, slope, _] = self.curve.jet(h);
+        [x, slope]
     }
     fn sloped_fraction(&self, _r: f64) -> f64 {
         1.0

@@ -1,8 +1,10 @@
 use rand::Rng;
 
 use super::{Gaussian, Prior, Scale, positive};
+use crate::columns::{self, Kernel, Messages, Posteriors};
+use crate::lanes::exp;
 use crate::special::log_add_exp;
-use crate::{Moments, ScalarError};
+use crate::{Moments, Precisions, ScalarError};
 
 /// A finite mixture of Gaussians and point masses: `P = Σ wᵢ N(mᵢ, vᵢ)`, `vᵢ = 0` for a point.
 ///
@@ -164,6 +166,19 @@ impl Part {
             moved.moments(a, b),
         )
     }
+
+    /// The same without branches.
+    #[inline(always)]
+    fn branchless(&self, origin: f64, a: f64, b: f64) -> (f64, Moments) {
+        let moved = Gaussian {
+            mean: self.law.mean - origin,
+            ..self.law
+        };
+        (
+            self.ln_weight + moved.log_partition_lane(a, b),
+            moved.moments(a, b),
+        )
+    }
 }
 
 impl Prior for Mixture {
@@ -204,6 +219,9 @@ impl Prior for Mixture {
             variance: (square / mass - shift * shift).max(0.0),
         }
     }
+    fn moments_into(&self, a: Precisions<'_>, b: &[f64], out: &mut [Moments]) {
+        columns::moments(self, a, b, out);
+    }
     fn mean(&self) -> f64 {
         self.parts.iter().map(|p| p.weight * p.law.mean).sum()
     }
@@ -240,5 +258,47 @@ impl Prior for Mixture {
     fn dimension(&self) -> f64 {
         let spread = self.parts.iter().filter(|p| p.law.variance > 0.0);
         spread.map(|p| p.weight).sum()
+    }
+}
+
+impl Kernel<2, 2> for &Mixture {
+    /// Step by step as one by one, parts outside and components inside.
+    #[inline(always)]
+    fn block<const N: usize>(&self, [a, b]: &Messages<N>, [mean, variance]: &mut Posteriors<N>) {
+        let (mut origin, mut field) = ([0.0; N], [f64::INFINITY; N]);
+        for &part in &self.parts {
+            for i in 0..N {
+                let d = 1.0 + a[i] * part.law.variance;
+                let seen = (b[i] - a[i] * part.law.mean) / d;
+                let nearer = seen.abs() < field[i].abs();
+                let here = part.law.moments(a[i], b[i]).mean;
+                field[i] = if nearer { seen } else { field[i] };
+                origin[i] = if nearer { here } else { origin[i] };
+            }
+        }
+        let (mut top, mut centre) = ([f64::NEG_INFINITY; N], [0.0; N]);
+        for &part in &self.parts {
+            for i in 0..N {
+                let (log, m) = part.branchless(origin[i], a[i], field[i]);
+                let heavier = log > top[i];
+                top[i] = if heavier { log } else { top[i] };
+                centre[i] = if heavier { m.mean } else { centre[i] };
+            }
+        }
+        let (mut mass, mut shift, mut square) = ([0.0; N], [0.0; N], [0.0; N]);
+        for &part in &self.parts {
+            for i in 0..N {
+                let (log, m) = part.branchless(origin[i], a[i], field[i]);
+                let (w, d) = (exp(log - top[i]), m.mean - centre[i]);
+                mass[i] += w;
+                shift[i] += w * d;
+                square[i] += w * (m.variance + d * d);
+            }
+        }
+        for i in 0..N {
+            let shift = shift[i] / mass[i];
+            mean[i] = origin[i] + centre[i] + shift;
+            variance[i] = (square[i] / mass[i] - shift * shift).max(0.0);
+        }
     }
 }

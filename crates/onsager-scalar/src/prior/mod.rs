@@ -9,6 +9,8 @@ use std::fmt::Debug;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use crate::columns::{self, Kernel, Messages, Posteriors, each};
+use crate::lanes::{exp, exp_m1, ln};
 use crate::special::{log_add_exp, logistic};
 use crate::{Moments, Precisions, ScalarError};
 
@@ -82,7 +84,12 @@ pub trait Prior: Debug + Send + Sync {
         None
     }
 
-    /// Moments of a whole column; equal to [`Prior::moments`] point by point.
+    /// Moments of a whole column; equal to [`Prior::moments`] point by point, but for what is below
+    /// 1e-290.
+    ///
+    /// The laws of this crate are vectorised, within 16 ulp of the mean (or of the width of the
+    /// posterior where that is larger) and of the variance, per unit of its logarithm: odds are
+    /// exponentials.
     fn moments_into(&self, a: Precisions<'_>, b: &[f64], out: &mut [Moments]) {
         for (i, (b, out)) in b.iter().zip(out).enumerate() {
             *out = self.moments(a.at(i), *b);
@@ -168,6 +175,19 @@ impl Gaussian {
         }
     }
 
+    /// The log-partition without its logarithm.
+    #[inline(always)]
+    fn exponent(&self, a: f64, b: f64) -> f64 {
+        let (m, v) = (self.mean, self.variance);
+        (b * b * v + 2.0 * b * m - a * m * m) / (2.0 * (1.0 + a * v))
+    }
+
+    /// The log-partition without branches; its logarithm is exact to an ulp of 1, absolutely.
+    #[inline(always)]
+    fn log_partition_lane(&self, a: f64, b: f64) -> f64 {
+        self.exponent(a, b) - 0.5 * ln(1.0 + a * self.variance)
+    }
+
     /// `N(0, 1)`.
     #[must_use]
     pub fn standard() -> Self {
@@ -180,8 +200,7 @@ impl Gaussian {
 
 impl Prior for Gaussian {
     fn log_partition(&self, a: f64, b: f64) -> f64 {
-        let (m, v) = (self.mean, self.variance);
-        (b * b * v + 2.0 * b * m - a * m * m) / (2.0 * (1.0 + a * v)) - 0.5 * (a * v).ln_1p()
+        self.exponent(a, b) - 0.5 * (a * self.variance).ln_1p()
     }
     fn log_likelihood(&self, a: f64, y: f64) -> f64 {
         let d = 1.0 + a * self.variance;
@@ -193,6 +212,9 @@ impl Prior for Gaussian {
             mean: (self.mean + b * self.variance) / d,
             variance: self.variance / d,
         }
+    }
+    fn moments_into(&self, a: Precisions<'_>, b: &[f64], out: &mut [Moments]) {
+        columns::moments(*self, a, b, out);
     }
     fn mean(&self) -> f64 {
         self.mean
@@ -212,6 +234,13 @@ impl Prior for Gaussian {
     }
     fn is_even(&self) -> bool {
         self.mean == 0.0
+    }
+}
+
+impl Kernel<2, 2> for Gaussian {
+    #[inline(always)]
+    fn block<const N: usize>(&self, messages: &Messages<N>, out: &mut Posteriors<N>) {
+        each(messages, out, |a, b| self.moments(a, b));
     }
 }
 
@@ -241,6 +270,9 @@ impl Prior for Rademacher {
             variance: 4.0 * e / ((1.0 + e) * (1.0 + e)),
         }
     }
+    fn moments_into(&self, a: Precisions<'_>, b: &[f64], out: &mut [Moments]) {
+        columns::moments(*self, a, b, out);
+    }
     fn mean(&self) -> f64 {
         0.0
     }
@@ -267,6 +299,21 @@ impl Prior for Rademacher {
     }
     fn discrete_entropy(&self) -> Option<f64> {
         Some(LN_2)
+    }
+}
+
+impl Kernel<2, 2> for Rademacher {
+    #[inline(always)]
+    fn block<const N: usize>(&self, messages: &Messages<N>, out: &mut Posteriors<N>) {
+        each(messages, out, |_, b| {
+            let twice = -2.0 * b.abs();
+            let e = exp(twice);
+            Moments {
+                // e - 1 of its own: a small mean keeps its digits.
+                mean: (-exp_m1(twice) / (1.0 + e)).copysign(b),
+                variance: 4.0 * e / ((1.0 + e) * (1.0 + e)),
+            }
+        });
     }
 }
 
@@ -328,6 +375,9 @@ impl Prior for GaussBernoulli {
             variance: w * (s.variance + w0 * s.mean * s.mean),
         }
     }
+    fn moments_into(&self, a: Precisions<'_>, b: &[f64], out: &mut [Moments]) {
+        columns::moments(*self, a, b, out);
+    }
     fn mean(&self) -> f64 {
         self.sparsity * self.slab.mean()
     }
@@ -356,6 +406,26 @@ impl Prior for GaussBernoulli {
     }
     fn dimension(&self) -> f64 {
         self.sparsity
+    }
+}
+
+impl Kernel<2, 2> for GaussBernoulli {
+    #[inline(always)]
+    fn block<const N: usize>(&self, messages: &Messages<N>, out: &mut Posteriors<N>) {
+        let prior = self.sparsity.ln() - (-self.sparsity).ln_1p();
+        each(messages, out, |a, b| {
+            let odds = prior + self.slab.log_partition_lane(a, b);
+            let e = exp(-odds.abs());
+            let (large, small) = (1.0 / (1.0 + e), e / (1.0 + e));
+            let likely = odds >= 0.0;
+            let w = if likely { large } else { small };
+            let w0 = if likely { small } else { large };
+            let s = self.slab.moments(a, b);
+            Moments {
+                mean: w * s.mean,
+                variance: w * (s.variance + w0 * s.mean * s.mean),
+            }
+        });
     }
 }
 

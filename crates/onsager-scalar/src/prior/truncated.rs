@@ -2,8 +2,10 @@ use rand::Rng;
 use rand_distr::{Distribution, Exp1, StandardNormal};
 
 use super::{Prior, Scale, finite, positive, uniform};
+use crate::columns::{self, Kernel, Messages, Posteriors};
+use crate::lanes::{Beyond, Within, exp};
 use crate::special::interval_of_width;
-use crate::{Moments, ScalarError};
+use crate::{Moments, Precisions, ScalarError};
 
 /// A law whose density is `exp(cᵢ + sᵢ x - tᵢ x²/2)` on a few intervals: exponential, Laplace, half
 /// normal, uniform. Behind a message each part is a Gaussian cut to its interval.
@@ -187,8 +189,7 @@ impl Part {
 
     /// Log-weight and moments of the part behind a message whose exponent is `at(x)`.
     fn posterior(&self, a: f64, b: f64, at: impl Fn(f64) -> f64) -> (f64, Moments) {
-        let precision = (a + self.precision).max(NO_PRECISION);
-        let (field, root) = (b + self.slope, precision.sqrt());
+        let (precision, root, field) = self.behind(a, b);
         // In standard deviations from the Gaussian's centre `field/precision`.
         let place = |end: f64| {
             if end.is_infinite() {
@@ -241,6 +242,9 @@ impl Prior for Truncated {
     fn moments(&self, a: f64, b: f64) -> Moments {
         self.posterior(a, b, |x| (b - 0.5 * a * x) * x).1
     }
+    fn moments_into(&self, a: Precisions<'_>, b: &[f64], out: &mut [Moments]) {
+        columns::moments(self, a, b, out);
+    }
     fn mean(&self) -> f64 {
         self.mean
     }
@@ -265,5 +269,109 @@ impl Prior for Truncated {
     }
     fn is_even(&self) -> bool {
         (self.parts.iter().zip(self.parts.iter().rev())).all(|(p, q)| *p == q.mirrored())
+    }
+}
+
+impl Kernel<2, 2> for &Truncated {
+    /// Part after part for a block of components.
+    #[inline(always)]
+    fn block<const N: usize>(&self, messages: &Messages<N>, out: &mut Posteriors<N>) {
+        // The mass of the parts so far is factor · exp(exponent).
+        let mut mass = [[f64::NEG_INFINITY; N], [0.0; N]];
+        for &part in &self.parts {
+            // One loop for each kind of interval: a loop that chooses is not vectorised.
+            if part.upper == f64::INFINITY {
+                add::<N, 1>(part, messages, &mut mass, out);
+            } else if part.lower == f64::NEG_INFINITY {
+                add::<N, -1>(part, messages, &mut mass, out);
+            } else {
+                add::<N, 0>(part, messages, &mut mass, out);
+            }
+        }
+    }
+}
+
+/// Adds a part, the half line above its end (`SIDE` 1), that below (-1) or what is between, to the
+/// mixture of every component.
+#[inline(always)]
+fn add<const N: usize, const SIDE: i8>(
+    part: Part,
+    [a, b]: &Messages<N>,
+    [exponent, factor]: &mut [[f64; N]; 2],
+    [mean, variance]: &mut Posteriors<N>,
+) {
+    for i in 0..N {
+        let (log, mass, m) = match SIDE {
+            1 => part.beyond(part.lower, 1.0, a[i], b[i]),
+            -1 => part.beyond(part.upper, -1.0, a[i], b[i]),
+            _ => part.between(a[i], b[i]),
+        };
+        let difference = exponent[i] - log;
+        let small = exp(-difference.abs());
+        let first = difference >= 0.0;
+        let w = factor[i] * if first { 1.0 } else { small };
+        let w1 = mass * if first { small } else { 1.0 };
+        let total = w + w1;
+        exponent[i] = exponent[i].max(log);
+        factor[i] = total;
+        let (w, w1, d) = (w / total, w1 / total, mean[i] - m.mean);
+        mean[i] = w * mean[i] + w1 * m.mean;
+        variance[i] = w * variance[i] + w1 * m.variance + w * w1 * d * d;
+    }
+}
+
+impl Part {
+    /// The half line beyond `end`, upwards or downwards, without branches: its mass
+    /// `factor · exp(exponent)` and its moments.
+    #[inline(always)]
+    fn beyond(&self, end: f64, side: f64, a: f64, b: f64) -> (f64, f64, Moments) {
+        let (precision, root, field) = self.behind(a, b);
+        let u = side * (field - precision * end) / root;
+        let cut = Beyond::new(u);
+        let top = if u > 0.0 { field / precision } else { end };
+        let moments = Moments {
+            mean: end + side * cut.excess / root,
+            variance: cut.variance / precision,
+        };
+        (self.exponent(top, a, b), cut.mass / root, moments)
+    }
+
+    /// The same between both ends.
+    #[inline(always)]
+    fn between(&self, a: f64, b: f64) -> (f64, f64, Moments) {
+        let (precision, root, field) = self.behind(a, b);
+        let lower = (precision * self.lower - field) / root;
+        let upper = (precision * self.upper - field) / root;
+        let cut = Within::new(lower, upper, root * (self.upper - self.lower));
+        let centre = field / precision;
+        let top = centre.max(self.lower).min(self.upper);
+        let from_end = if cut.above < cut.below {
+            self.lower + cut.above / root
+        } else {
+            self.upper - cut.below / root
+        };
+        let inside = top == centre;
+        let moments = Moments {
+            mean: if inside {
+                top + cut.mean / root
+            } else {
+                from_end
+            },
+            variance: cut.variance / precision,
+        };
+        (self.exponent(top, a, b), cut.mass / root, moments)
+    }
+
+    /// Precision, its root, and field, behind a message.
+    #[inline(always)]
+    fn behind(&self, a: f64, b: f64) -> (f64, f64, f64) {
+        let precision = (a + self.precision).max(NO_PRECISION);
+        (precision, precision.sqrt(), b + self.slope)
+    }
+
+    /// The exponent of the density behind a message, at `x`.
+    #[inline(always)]
+    fn exponent(&self, x: f64, a: f64, b: f64) -> f64 {
+        self.constant + (self.slope - 0.5 * self.precision * x) * x + (b - 0.5 * a * x) * x
     }
 }

@@ -292,7 +292,7 @@ fn central([m, second, third, fourth]: [f64; 4]) -> [f64; 2] {
 }
 
 /// Nodes and weights of the Gauss-Legendre rule of order 12 on `[0, 1]`.
-const LEGENDRE: [(f64, f64); 12] = [
+pub(crate) const LEGENDRE: [(f64, f64); 12] = [
     (0.009219682876640375, 0.023587668193255914),
     (0.04794137181476257, 0.05346966299765921),
     (0.11504866290284765, 0.08003916427167311),

@@ -1,7 +1,8 @@
 //! What every command reads: a model, assignments to its keys, ranges.
 
 use clap::Args;
-use onsager::model::Document;
+use onsager::model::{Document, Quantity};
+use onsager::replica::Key;
 
 use super::failure::Failure;
 
@@ -106,6 +107,15 @@ fn interval(from: &str, to: &str) -> Option<(f64, f64)> {
     let number = |text: &str| text.trim().parse().ok().filter(|x: &f64| x.is_finite());
     let (from, to) = (number(from)?, number(to)?);
     (from < to).then_some((from, to))
+}
+
+/// Whether the theory follows this key along its curve.
+pub(crate) fn key(quantity: &Quantity) -> Key {
+    match quantity.key.as_str() {
+        "observation.noise" => Key::Noise,
+        "observation.sensing.aspect" => Key::SamplingRatio,
+        _ => Key::Other,
+    }
 }
 
 /// `KEY=VALUE`.

@@ -9,6 +9,7 @@ mod output;
 mod predict;
 mod simulate;
 mod spectrum;
+mod sweep;
 mod thresholds;
 mod trajectory;
 

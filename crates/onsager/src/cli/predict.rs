@@ -2,13 +2,14 @@
 
 use clap::Args;
 use onsager::model::{Document, Model};
-use onsager::replica::{FixedPoint, Prediction, StateEvolution, TrajectoryStep};
+use onsager::replica::{Curve, FixedPoint, Prediction, StateEvolution, TrajectoryStep};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::input::{ModelArguments, Sweep};
+use super::input::ModelArguments;
+use super::output;
+use super::sweep::Along;
 use super::trajectory::{self, Start};
-use super::{interrupt, output};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -40,25 +41,11 @@ struct Single<'a> {
     trajectory: Option<&'a [TrajectoryStep]>,
 }
 
-#[derive(Serialize)]
-struct Swept<'a> {
-    model: &'a Model,
-    parameter: &'a str,
-    points: &'a [Point],
-}
-
-#[derive(Serialize)]
-struct Point {
-    value: f64,
-    #[serde(flatten)]
-    prediction: Prediction,
-}
-
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let document = arguments.model.document()?;
     match &arguments.sweep {
         None => single(arguments, &document),
-        Some(text) => sweep(arguments, &document, &Sweep::parse("--sweep", text)?),
+        Some(text) => sweep(arguments, &Along::parse(&document, text)?),
     }
 }
 
@@ -111,82 +98,46 @@ fn single(arguments: &Arguments, document: &Document) -> Result<(), Failure> {
     }
 }
 
-fn sweep(arguments: &Arguments, document: &Document, sweep: &Sweep) -> Result<(), Failure> {
-    let key = document.quantity(&sweep.key)?.key.clone();
-    let values = sweep.values();
-    let at = |value: f64| -> Result<StateEvolution, Failure> {
-        let mut document = document.clone();
-        document.set_all("--sweep", &[(&key, &format!("{value:e}"))])?;
-        Ok(StateEvolution::new(&document.model().tree()?)?)
+fn sweep(arguments: &Arguments, along: &Along<'_>) -> Result<(), Failure> {
+    let evolution = |value| -> Result<StateEvolution, Failure> {
+        Ok(StateEvolution::new(&along.at(value)?.tree()?)?)
     };
-    // What a number may be is an interval: with both ends every value is allowed.
-    let first = at(sweep.from)?;
-    at(sweep.to)?;
-    // One curve serves every noise of one model.
-    let shared = match key.as_str() {
-        "observation.noise" if values.len() > 1 => Some(first.curve(None)?),
+    // One curve serves every noise of one model, or every sampling ratio.
+    let shared = match along.values() {
+        &[first, _, ..] => {
+            let first = evolution(first)?;
+            let serves = along.curve == first.key();
+            serves.then(|| first.curve(None)).transpose()?
+        }
         _ => None,
     };
-    let bar = output::progress(values.len(), "predict");
-    let mut points = Vec::with_capacity(values.len());
-    for value in &values {
-        if interrupt::stopped() {
-            break;
-        }
-        let inside = |c: &&onsager::replica::Curve| c.range.0 <= *value && *value <= c.range.1;
-        let evolution = at(*value)?;
-        let prediction = match shared.as_ref().filter(inside) {
-            Some(curve) => evolution.predict_on(curve, *value)?,
+    let answer = |value: f64| -> Result<Prediction, Failure> {
+        let evolution = evolution(value)?;
+        let noise = evolution.noise();
+        let inside = |c: &&Curve| c.range.0 <= noise && noise <= c.range.1;
+        Ok(match shared.as_ref().filter(inside) {
+            Some(curve) => evolution.predict_on(curve, noise)?,
             None => evolution.predict()?,
-        };
-        points.push(Point {
-            value: *value,
-            prediction,
-        });
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    if arguments.model.json {
-        output::json(&Swept {
-            model: document.model(),
-            parameter: &sweep.key,
-            points: &points,
-        })?;
-    } else {
-        let row = |point: &Point| {
-            let (a, o) = (&point.prediction.algorithmic, &point.prediction.optimal);
-            vec![
-                output::number(point.value),
-                output::number(a.overlap),
-                output::number(a.mmse),
-                output::number(o.overlap),
-                output::number(o.mmse),
-                output::optional(o.mutual_information),
-                point.prediction.fixed_points.len().to_string(),
-            ]
-        };
-        let rows: Vec<_> = points.iter().map(row).collect();
-        let header = [
-            sweep.key.as_str(),
-            "overlap (algorithmic)",
-            "mmse (algorithmic)",
-            "overlap (optimal)",
-            "mmse (optimal)",
-            "information",
-            "fixed points",
-        ];
-        output::print(&format!(
-            "{}\n{}",
-            arguments.model.title(document),
-            output::table(&header, &rows)
-        ))?;
-    }
-    if points.len() < values.len() {
-        return Err(Failure::Interrupted(format!(
-            "stopped by the user after {} of {} points",
-            points.len(),
-            values.len()
-        )));
-    }
-    Ok(())
+        })
+    };
+    let row = |prediction: &Prediction| {
+        let (a, o) = (&prediction.algorithmic, &prediction.optimal);
+        vec![
+            output::number(a.overlap),
+            output::number(a.mmse),
+            output::number(o.overlap),
+            output::number(o.mmse),
+            output::optional(o.mutual_information),
+            prediction.fixed_points.len().to_string(),
+        ]
+    };
+    let header = [
+        "overlap (algorithmic)",
+        "mmse (algorithmic)",
+        "overlap (optimal)",
+        "mmse (optimal)",
+        "information",
+        "fixed points",
+    ];
+    along.print(&arguments.model, "predict", answer, &header, row)
 }

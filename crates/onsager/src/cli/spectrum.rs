@@ -8,8 +8,9 @@ use onsager::replica::spectral::{
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::input::{ModelArguments, Sweep, wrong};
-use super::{interrupt, output};
+use super::input::{ModelArguments, wrong};
+use super::output;
+use super::sweep::Along;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -49,20 +50,6 @@ struct Single<'a> {
     density: Option<&'a [(f64, f64)]>,
 }
 
-#[derive(Serialize)]
-struct Swept<'a> {
-    model: &'a Model,
-    parameter: &'a str,
-    points: &'a [Point],
-}
-
-#[derive(Serialize)]
-struct Point {
-    value: f64,
-    #[serde(flatten)]
-    spectrum: Spectrum,
-}
-
 /// Most points of a density: beyond, a number was mistyped.
 const MOST_POINTS: usize = 100_000;
 
@@ -70,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let document = arguments.model.document()?;
     match &arguments.sweep {
         None => single(arguments, &document),
-        Some(text) => sweep(arguments, &document, &Sweep::parse("--sweep", text)?),
+        Some(text) => sweep(arguments, &Along::parse(&document, text)?),
     }
 }
 
@@ -106,72 +93,30 @@ fn single(arguments: &Arguments, document: &Document) -> Result<(), Failure> {
     output::print(&text)
 }
 
-fn sweep(arguments: &Arguments, document: &Document, sweep: &Sweep) -> Result<(), Failure> {
-    let key = document.quantity(&sweep.key)?.key.clone();
-    let at = |value: f64| -> Result<Spectrum, Failure> {
-        let mut document = document.clone();
-        document.set_all("--sweep", &[(&key, &format!("{value:e}"))])?;
-        spectrum(document.model(), arguments.operator)
-    };
-    let values = sweep.values();
-    let bar = output::progress(values.len(), "spectrum");
-    let mut points = Vec::with_capacity(values.len());
-    for value in &values {
-        if interrupt::stopped() {
-            break;
-        }
-        points.push(Point {
-            value: *value,
-            spectrum: at(*value)?,
-        });
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    if arguments.model.json {
-        output::json(&Swept {
-            model: document.model(),
-            parameter: &sweep.key,
-            points: &points,
-        })?;
-    } else {
-        let row = |point: &Point| {
-            let intervals = &point.spectrum.support().intervals;
-            let edges = [
-                intervals.first().map(|i| i.0),
-                intervals.last().map(|i| i.1),
-            ];
-            vec![
-                output::number(point.value),
-                output::optional(edges[0]),
-                output::optional(edges[1]),
-                intervals.len().to_string(),
-                output::optional(point.spectrum.outlier),
-                output::number(point.spectrum.overlap),
-            ]
-        };
-        let rows: Vec<_> = points.iter().map(row).collect();
-        let header = [
-            sweep.key.as_str(),
-            "lowest edge",
-            "highest edge",
-            "intervals",
-            "outlier",
-            "overlap (cos²)",
+fn sweep(arguments: &Arguments, along: &Along<'_>) -> Result<(), Failure> {
+    let row = |spectrum: &Spectrum| {
+        let intervals = &spectrum.support().intervals;
+        let edges = [
+            intervals.first().map(|i| i.0),
+            intervals.last().map(|i| i.1),
         ];
-        output::print(&format!(
-            "{}\n{}",
-            arguments.model.title(document),
-            output::table(&header, &rows)
-        ))?;
-    }
-    if points.len() < values.len() {
-        return Err(Failure::Interrupted(format!(
-            "stopped by the user after {} of {} points",
-            points.len(),
-            values.len()
-        )));
-    }
-    Ok(())
+        vec![
+            output::optional(edges[0]),
+            output::optional(edges[1]),
+            intervals.len().to_string(),
+            output::optional(spectrum.outlier),
+            output::number(spectrum.overlap),
+        ]
+    };
+    let header = [
+        "lowest edge",
+        "highest edge",
+        "intervals",
+        "outlier",
+        "overlap (cos²)",
+    ];
+    let answer = |value| spectrum(&along.at(value)?, arguments.operator);
+    along.print(&arguments.model, "spectrum", answer, &header, row)
 }
 
 /// What theory says of the declared matrix.

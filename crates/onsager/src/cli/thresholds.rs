@@ -2,7 +2,7 @@
 
 use clap::Args;
 use onsager::model::{Document, ModelError, Quantity, Range};
-use onsager::replica::{self, Key, Thresholds};
+use onsager::replica::{self, Thresholds};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -33,10 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // A model that cannot be run is refused as such, whatever the key.
     document.model().tree()?;
     let quantity = document.quantity(&arguments.parameter)?;
-    let key = match quantity.key.as_str() {
-        "observation.noise" => Key::Noise,
-        _ => Key::Other,
-    };
+    let key = input::key(quantity);
     let range = range(arguments, &document, quantity)?;
     let family = |value: f64| {
         if interrupt::stopped() {

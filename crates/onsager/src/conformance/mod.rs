@@ -22,4 +22,4 @@ mod survey;
 pub use model::{Theory, Trial, check_model, check_model_with};
 pub use onsager_ensembles::conformance::check_spectrum;
 pub use onsager_scalar::conformance::{Failure, Report, check_activation, check_law};
-pub use survey::{Fault, Plan, Survey, survey};
+pub use survey::{Fault, Plan, Survey, declaration, survey};

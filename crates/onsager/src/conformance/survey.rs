@@ -73,6 +73,8 @@ pub struct Fault {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
+    /// Index of the first.
+    pub first: u64,
     /// How many.
     pub declarations: u64,
     /// Decides all of them: declaration `i` depends on the seed and on `i` alone.
@@ -93,6 +95,7 @@ impl Default for Plan {
     /// Ten thousand, of which few are deep: the work grows in proportion to the depth and more.
     fn default() -> Self {
         Self {
+            first: 0,
             declarations: 10_000,
             seed: 0,
             threads: 1,
@@ -104,15 +107,16 @@ impl Default for Plan {
 }
 
 /// Draws random declarations of kinds that are implemented and checks each one. One that fails is
-/// simplified as long as it fails. `progress` is called after each.
+/// simplified as long as it fails. `progress` is called with the index of each after it, on its thread.
 pub fn survey(plan: &Plan, progress: &(dyn Fn(u64) + Sync)) -> Survey {
     let &Plan {
+        first,
         declarations,
         seed,
         threads,
         ..
     } = plan;
-    let next = AtomicU64::new(0);
+    let next = AtomicU64::new(first);
     let found = Mutex::new(Survey {
         declarations,
         seed,
@@ -123,7 +127,7 @@ pub fn survey(plan: &Plan, progress: &(dyn Fn(u64) + Sync)) -> Survey {
     let work = || {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= declarations {
+            if index - first >= declarations {
                 return;
             }
             let one = examine(plan, index);
@@ -149,15 +153,31 @@ pub fn survey(plan: &Plan, progress: &(dyn Fn(u64) + Sync)) -> Survey {
     found
 }
 
-struct Examined {
-    model: Model,
-    result: Result<Report, (String, Model)>,
+/// Declaration `index` of a plan, as drawn.
+///
+/// ```
+/// use onsager::conformance::{Plan, declaration};
+/// let plan = Plan { depths: [0, 1, 0, 0], ..Plan::default() };
+/// let model = declaration(&plan, 7)?;
+/// assert_eq!(model.variables().len(), 2);
+/// assert_eq!(declaration(&plan, 7)?, model);
+/// # Ok::<(), String>(())
+/// ```
+///
+/// # Errors
+/// A grammar of which nothing is implemented at these depths.
+pub fn declaration(plan: &Plan, index: u64) -> Result<Model, String> {
+    Ok(named(drawn(plan, index)?.current(), index))
 }
 
-fn examine(plan: &Plan, index: u64) -> Result<Examined, String> {
-    let seed = plan.seed;
+fn named(mut model: Model, index: u64) -> Model {
+    model.name = Some(format!("declaration {index}"));
+    model
+}
+
+fn drawn(plan: &Plan, index: u64) -> Result<impl ValueTree<Value = Model> + use<>, String> {
     let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[..8].copy_from_slice(&plan.seed.to_le_bytes());
     key[8..16].copy_from_slice(&index.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &key);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
@@ -166,6 +186,17 @@ fn examine(plan: &Plan, index: u64) -> Result<Examined, String> {
         .filter(|(_, weight)| **weight > 0);
     let chains = chains.map(|(depth, weight)| (*weight, runnable::model(SPREAD, depth).boxed()));
     let strategy = proptest::strategy::Union::new_weighted(chains.collect());
+    let tree = strategy.new_tree(&mut runner);
+    tree.map_err(|reason| format!("nothing to draw: {reason}"))
+}
+
+struct Examined {
+    model: Model,
+    result: Result<Report, (String, Model)>,
+}
+
+fn examine(plan: &Plan, index: u64) -> Result<Examined, String> {
+    let seed = plan.seed;
     let turn = |every: u64| every > 0 && index.is_multiple_of(every);
     let thorough = turn(plan.thorough);
     let trial = Trial {
@@ -176,10 +207,6 @@ fn examine(plan: &Plan, index: u64) -> Result<Examined, String> {
             false => Theory::Trajectory,
         },
         ..Trial::default()
-    };
-    let named = |mut model: Model| {
-        model.name = Some(format!("declaration {index}"));
-        model
     };
     let check = |model: &Model| -> Result<Report, String> {
         let all = || {
@@ -200,10 +227,8 @@ fn examine(plan: &Plan, index: u64) -> Result<Examined, String> {
             }
         }
     };
-    // A grammar of which nothing is implemented has no declarations.
-    let tree = strategy.new_tree(&mut runner);
-    let mut tree = tree.map_err(|reason| format!("nothing to draw: {reason}"))?;
-    let model = named(tree.current());
+    let mut tree = drawn(plan, index)?;
+    let model = named(tree.current(), index);
     let result = check(&model).map_err(|mut reason| {
         let mut simplest = model.clone();
         let mut simpler = tree.simplify();
@@ -211,7 +236,7 @@ fn examine(plan: &Plan, index: u64) -> Result<Examined, String> {
             if !simpler {
                 break;
             }
-            let next = named(tree.current());
+            let next = named(tree.current(), index);
             match check(&next) {
                 Err(other) if broken(&other) != broken(&reason) => simpler = tree.complicate(),
                 Ok(_) => simpler = tree.complicate(),

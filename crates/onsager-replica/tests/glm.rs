@@ -1,0 +1,377 @@
+//! Generalised linear models: averages, predictions and thresholds against second routes.
+
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+use onsager_model::{Chain, ModelError, Tree};
+use onsager_replica::average::{output, output_growth};
+use onsager_replica::{
+    Key, Location, Prediction, Side, StateEvolution, Threshold, ThresholdKind, Thresholds,
+    sweep_ratio, thresholds,
+};
+use onsager_scalar::activation::{Activation, Piece, PiecewiseLinear as Function};
+use onsager_scalar::likelihood::{Additive, Blurred, Likelihood, Noiseless};
+use onsager_scalar::prior::{GaussBernoulli, Gaussian, Prior, Rademacher};
+
+type Output = Arc<dyn Likelihood>;
+
+fn noiseless(phi: Function) -> Output {
+    Arc::new(Noiseless::new(phi))
+}
+
+fn additive(phi: Function, noise: f64) -> Output {
+    Arc::new(Additive::new(Arc::new(phi), noise).unwrap())
+}
+
+fn gaussian() -> Arc<dyn Prior> {
+    Arc::new(Gaussian::standard())
+}
+
+/// One layer, or none, behind an output.
+fn tree(
+    prior: &Arc<dyn Prior>,
+    layer: Option<(f64, Function)>,
+    output: &Output,
+    ratio: f64,
+) -> Result<Tree, ModelError> {
+    let chain = Chain::new(prior.clone());
+    let chain = match layer {
+        Some((aspect, phi)) => chain.layer(aspect, Arc::new(phi)),
+        None => chain,
+    };
+    chain.glm(ratio, output.clone())
+}
+
+fn in_ratio(
+    prior: &Arc<dyn Prior>,
+    layer: Option<(f64, Function)>,
+    output: &Output,
+    range: Option<(f64, f64)>,
+) -> Thresholds {
+    let family = |ratio: f64| tree(prior, layer.clone(), output, ratio);
+    thresholds(&family, range, Key::SamplingRatio).unwrap()
+}
+
+fn only(found: &Thresholds, kind: ThresholdKind) -> &Threshold {
+    let all: Vec<_> = found.thresholds.iter().filter(|t| t.kind == kind).collect();
+    assert_eq!(all.len(), 1, "{kind:?}: {found:?}");
+    all[0]
+}
+
+fn predict(prior: &Arc<dyn Prior>, output: &Output, ratio: f64) -> Prediction {
+    let tree = tree(prior, None, output, ratio).unwrap();
+    StateEvolution::new(&tree).unwrap().predict().unwrap()
+}
+
+use ThresholdKind::{Algorithmic, Dynamical, InformationTheoretic, WeakRecovery};
+
+/// `∂Ψ_y/∂q = E g²/2`, where `Ψ_y` and the score are averages of different functions, and the law
+/// of total variance, for outputs of every kind.
+#[test]
+fn the_potential_is_the_integral_of_the_score() {
+    let inf = f64::INFINITY;
+    let piece = |lower, upper, offset, slope| Piece {
+        lower,
+        upper,
+        offset,
+        slope,
+    };
+    // Two slopes of opposite signs and a flat end: up to two preimages, of unequal steepness.
+    let bent = Function::new([
+        piece(-inf, -0.5, 0.5, -1.0),
+        piece(-0.5, 1.0, 1.2, 0.4),
+        piece(1.0, inf, 1.6, 0.0),
+    ]);
+    let probit = Blurred::new(noiseless(Function::sign()), 0.3).unwrap();
+    let outputs: Vec<Output> = vec![
+        noiseless(Function::linear()),
+        noiseless(Function::abs()),
+        noiseless(Function::relu()),
+        noiseless(Function::leaky_relu(-0.1).unwrap()),
+        noiseless(Function::hard_tanh()),
+        noiseless(Function::sign()),
+        noiseless(Function::door(0.7).unwrap()),
+        noiseless(bent.unwrap()),
+        additive(Function::linear(), 0.1),
+        additive(Function::abs(), 1e-3),
+        additive(Function::relu(), 0.01),
+        Arc::new(probit),
+    ];
+    let r = 1.3;
+    for law in &outputs {
+        for q in [0.1, 0.7, 1.25, 1.299] {
+            let at = |q: f64| output(&**law, q, r - q).unwrap();
+            let x = at(q);
+            assert!(x.error < 1e-9, "{law:?} at {q}: {x:?}");
+            let d = 1e-2 * (r - q).min(q);
+            let central = |d: f64| (at(q + d).potential - at(q - d).potential) / (2.0 * d);
+            // Richardson's step takes out d².
+            let slope = (4.0 * central(d) - central(2.0 * d)) / 3.0;
+            let error = (slope / (0.5 * x.score) - 1.0).abs();
+            assert!(error < 2e-7, "{law:?} at {q}: {slope} against {x:?}");
+        }
+    }
+}
+
+/// `lim E g²/q` against the average at a small overlap.
+#[test]
+fn a_first_overlap_grows_as_the_curvature_says() {
+    for law in [
+        noiseless(Function::abs()),
+        noiseless(Function::door(0.7).unwrap()),
+        additive(Function::abs(), 1e-3),
+        additive(Function::door(0.5).unwrap(), 0.2),
+    ] {
+        let growth = output_growth(&*law, 1.3).unwrap();
+        let ratio = |q: f64| output(&*law, q, 1.3 - q).unwrap().score / q;
+        let limit = 2.0 * ratio(1e-5) - ratio(2e-5);
+        // The next order is 1e-10 times the curvature of the ratio, of order 1/Δ.
+        assert!(
+            (limit / growth - 1.0).abs() < 1e-7,
+            "{law:?}: {growth} {limit}"
+        );
+    }
+    // E (1 - h²/r)²/r² = 2/r².
+    let abs = output_growth(&*noiseless(Function::abs()), 1.3).unwrap();
+    assert!((abs * 1.3 * 1.3 - 2.0).abs() < 1e-12);
+}
+
+/// A Gaussian signal measured linearly: the error solves `m = 1/(1 + α/(Δ + m))`, and the information
+/// is the log-determinant `E ln(1 + t/Δ)/2` under the Marchenko-Pastur law of `AᵀA/p`.
+#[test]
+fn linear_measurements_of_a_gaussian_signal_are_a_log_determinant() {
+    for (ratio, noise) in [(0.4, 0.1), (1.0, 0.01), (1.6, 0.5), (3.0, 1e-3)] {
+        let x = predict(&gaussian(), &additive(Function::linear(), noise), ratio).optimal;
+        let b: f64 = noise + ratio - 1.0;
+        let mmse = 0.5 * ((b * b + 4.0 * noise).sqrt() - b);
+        assert!((x.mmse / mmse - 1.0).abs() < 1e-9, "{} {mmse}", x.mmse);
+        // t = 1 + α + 2√α cos θ: the density is smooth in θ, and the trapezoidal rule exact to rounding.
+        let root = f64::sqrt(ratio);
+        let term = |k: u32| {
+            let theta = PI * (f64::from(k) + 0.5) / 20_000.0;
+            let t = 1.0 + ratio + 2.0 * root * theta.cos();
+            let density = 2.0 * ratio * theta.sin().powi(2) / (PI * t);
+            density * 0.5 * (t / noise).ln_1p() * PI / 20_000.0
+        };
+        let information: f64 = (0..20_000).map(term).sum();
+        let found = x.mutual_information.unwrap();
+        assert!((found - information).abs() < 1e-10, "{found} {information}");
+    }
+}
+
+/// Without noise the error is `1 - n/p`, and nothing is left from `n = p` on.
+#[test]
+fn exact_linear_measurements_determine_as_many_numbers() {
+    let tree = tree(&gaussian(), None, &noiseless(Function::linear()), 1.0).unwrap();
+    let ratios = [0.1, 0.5, 0.99, 1.01, 4.0];
+    for point in sweep_ratio(&tree, &ratios).unwrap() {
+        let expected = (1.0 - point.value).max(0.0);
+        let x = point.prediction.algorithmic;
+        assert!(
+            (x.mmse - expected).abs() < 1e-9,
+            "{}: {}",
+            point.value,
+            x.mmse
+        );
+        assert_eq!(x.perfect, point.value > 1.0);
+        assert_eq!(x.mutual_information, None);
+    }
+}
+
+/// Values of tests/reference/glm.py.
+#[test]
+fn thresholds_agree_with_the_reference() {
+    let sparse: Arc<dyn Prior> = Arc::new(GaussBernoulli::new(0.2, 0.0, 1.0).unwrap());
+    let binary: Arc<dyn Prior> = Arc::new(Rademacher);
+    let linear = noiseless(Function::linear());
+    let cases = [
+        (
+            &gaussian(),
+            noiseless(Function::abs()),
+            Algorithmic,
+            1.128_471_406_67,
+        ),
+        (&sparse, linear.clone(), Algorithmic, 0.355_410_827_96),
+        (&binary, linear, Algorithmic, 0.479_515_970_63),
+        (
+            &binary,
+            noiseless(Function::sign()),
+            Algorithmic,
+            1.492_631_818_23,
+        ),
+        (
+            &binary,
+            noiseless(Function::sign()),
+            InformationTheoretic,
+            1.244_683_989_85,
+        ),
+    ];
+    for (prior, output, kind, value) in cases {
+        let found = in_ratio(prior, None, &output, None);
+        let t = only(&found, kind);
+        assert!((t.value - value).abs() < 1e-9, "{kind:?}: {t:?} {value}");
+        assert_eq!(
+            (t.easier, t.at, t.mmse_to),
+            (Side::Above, Location::Perfect, 0.0)
+        );
+    }
+}
+
+/// Phase retrieval of a Gaussian signal: from 1/2 on something is known, from 1 on all could be,
+/// and the phase in between is hard.
+#[test]
+fn phase_retrieval_of_a_gaussian_signal() {
+    let found = in_ratio(&gaussian(), None, &noiseless(Function::abs()), None);
+    assert_eq!(found.thresholds.len(), 4, "{found:?}");
+    let value = |kind| only(&found, kind).value;
+    assert!((value(WeakRecovery) - 0.5).abs() < 1e-12);
+    assert_eq!((value(InformationTheoretic), value(Dynamical)), (1.0, 1.0));
+    assert_eq!(found.hard_phases, [(1.0, value(Algorithmic))]);
+    let prediction = predict(&gaussian(), &noiseless(Function::abs()), 1.05);
+    assert!(prediction.optimal.perfect && prediction.algorithmic.mmse > 0.4);
+}
+
+/// Perfect recovery is a count of ranks: of the latent, of a relu layer, of the part of the outputs
+/// that has a slope.
+#[test]
+fn perfect_recovery_counts_dimensions() {
+    let optimal = |layer, output: Function| {
+        let found = in_ratio(&gaussian(), layer, &noiseless(output), Some((0.05, 5.0)));
+        only(&found, InformationTheoretic).value
+    };
+    let inner = 0.682_689_492_137_085_9; // P(|h| < 1)
+    for (layer, output, expected) in [
+        (Some((4.0, Function::relu())), Function::abs(), 0.25),
+        (Some((1.25, Function::relu())), Function::linear(), 0.5),
+        (Some((4.0, Function::linear())), Function::relu(), 0.5),
+        (None, Function::relu(), 2.0),
+        (None, Function::hard_tanh(), 1.0 / inner),
+    ] {
+        let found = optimal(layer, output);
+        assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
+    }
+    // A discrete signal has no dimension: one measurement in a million tells it, in principle.
+    let sign = Some((2.0, Function::sign()));
+    let found = in_ratio(&gaussian(), sign, &noiseless(Function::abs()), None);
+    assert_eq!(only(&found, InformationTheoretic).value, 0.0);
+    assert_eq!(found.hard_phases, [(0.0, only(&found, Algorithmic).value)]);
+    // Bits never tell real numbers.
+    let found = in_ratio(&gaussian(), None, &noiseless(Function::sign()), None);
+    assert!(found.thresholds.is_empty() && found.hard_phases.is_empty());
+}
+
+/// A linear layer of aspect `a` and one of aspect `1/a` have the same algorithmic threshold per
+/// dimension.
+#[test]
+fn linear_priors_are_dual() {
+    let algorithmic = |aspect: f64| {
+        let layer = Some((aspect, Function::linear()));
+        let found = in_ratio(
+            &gaussian(),
+            layer,
+            &noiseless(Function::abs()),
+            Some((0.1, 3.0)),
+        );
+        only(&found, Algorithmic).value * aspect.max(1.0)
+    };
+    let (wide, narrow) = (algorithmic(2.0), algorithmic(0.5));
+    assert!((wide / narrow - 1.0).abs() < 1e-8, "{wide} {narrow}");
+    assert!((wide - 1.0563).abs() < 1e-4);
+}
+
+/// `α_c = ρ²/(2M)` without noise, with `M = ρ² + a κ⁴` for one layer.
+#[test]
+fn weak_recovery_knows_the_prior() {
+    for (layer, susceptibility) in [
+        ((2.0, Function::linear()), 3.0),
+        ((3.0, Function::sign()), 1.0 + 3.0 * (2.0 / PI).powi(2)),
+    ] {
+        let found = in_ratio(
+            &gaussian(),
+            Some(layer),
+            &noiseless(Function::abs()),
+            Some((0.05, 0.4)),
+        );
+        let t = only(&found, WeakRecovery);
+        assert!((t.value * 2.0 * susceptibility - 1.0).abs() < 1e-9, "{t:?}");
+        assert_eq!(t.variable.as_deref(), Some("x"));
+    }
+}
+
+/// Binary signals behind a balanced door: each output is worth one bit until all are known, so that
+/// potentials tie at exactly one measurement per unknown.
+#[test]
+fn a_balanced_door_tells_one_bit() {
+    let width = 0.674_489_750_196_081_7; // P(|h| < width) = 1/2
+    let binary: Arc<dyn Prior> = Arc::new(Rademacher);
+    let found = in_ratio(
+        &binary,
+        None,
+        &noiseless(Function::door(width).unwrap()),
+        Some((0.5, 3.0)),
+    );
+    assert!((only(&found, InformationTheoretic).value - 1.0).abs() < 1e-9);
+    let information = |x: &onsager_replica::FixedPoint| x.mutual_information.unwrap();
+    let known = predict(&binary, &noiseless(Function::sign()), 1.4).optimal;
+    assert!(known.perfect && (information(&known) - 2f64.ln()).abs() < 1e-12);
+}
+
+/// With noise both routes to the optimal threshold exist; and the noise at which it is met at that
+/// ratio is the noise of the model.
+#[test]
+fn potentials_areas_and_noises_agree() {
+    let noise = 1e-3;
+    let found = in_ratio(
+        &gaussian(),
+        None,
+        &additive(Function::abs(), noise),
+        Some((0.9, 1.3)),
+    );
+    let t = only(&found, InformationTheoretic);
+    let tree = tree(&gaussian(), None, &additive(Function::abs(), noise), 1.1).unwrap();
+    let chain = StateEvolution::new(&tree).unwrap();
+    assert_eq!(chain.key(), Key::SamplingRatio);
+    let areas = chain
+        .equal_areas(&chain.curve(Some((0.7, 1.2))).unwrap())
+        .unwrap();
+    assert_eq!(areas.len(), 1);
+    assert!(
+        (areas[0].noise * t.value - 1.0).abs() < 1e-8,
+        "{areas:?} {t:?}"
+    );
+
+    let family = |noise: f64| {
+        let abs = Additive::new(Arc::new(Function::abs()), noise)?;
+        Chain::new(gaussian()).glm(t.value, Arc::new(abs))
+    };
+    let found = thresholds(&family, Some((7e-4, 1.4e-3)), Key::Noise).unwrap();
+    let back = only(&found, InformationTheoretic);
+    assert!((back.value / noise - 1.0).abs() < 1e-6, "{back:?}");
+    assert_eq!(back.easier, Side::Below);
+}
+
+/// `di/d(1/Δ) = (α/2) Δ V/(Δ + V)` for linear measurements of any signal.
+#[test]
+fn the_slope_of_the_information_is_the_error_of_the_measurements() {
+    let sparse: Arc<dyn Prior> = Arc::new(GaussBernoulli::new(0.2, 0.0, 1.0).unwrap());
+    let at = |snr: f64| predict(&sparse, &additive(Function::linear(), 1.0 / snr), 0.6).optimal;
+    let information = |snr: f64| at(snr).mutual_information.unwrap();
+    let central = |d: f64| (information(50.0 + d) - information(50.0 - d)) / (2.0 * d);
+    let slope = (4.0 * central(0.05) - central(0.1)) / 3.0;
+    let v = at(50.0).mmse;
+    let expected = 0.3 * 0.02 * v / (0.02 + v);
+    assert!((slope / expected - 1.0).abs() < 1e-7, "{slope} {expected}");
+}
+
+/// A function of an activation keeps the noise that it has before its output.
+#[test]
+fn noise_before_a_sign_is_a_probit() {
+    let (q, v, noise) = (0.4, 0.6, 0.5);
+    let probit = Blurred::new(noiseless(Function::sign()), noise).unwrap();
+    let x = output(&probit, q, v).unwrap();
+    let wide = output(&Noiseless::new(Function::sign()), q, v + noise).unwrap();
+    assert_eq!(x.score, wide.score);
+    // E Var h = V - V² E g².
+    assert!((x.field_mmse - (v - v * v * x.score)).abs() < 1e-10);
+    assert!(Function::sign().is_discontinuous());
+}
