@@ -1,8 +1,8 @@
 use crate::figures::{
-    denoising, gap_frozen, gap_sparse, lamp_critical, lamp_fashion, lamp_spectra, lattice_bits,
-    lattice_detect, lattice_noise, lattice_prior, lattice_scaling, lattice_time, phase_maps,
-    sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
-    spiked_steps, spiked_wishart,
+    denoising, gap_frozen, gap_sparse, lamp_bayes, lamp_critical, lamp_fashion, lamp_mmse,
+    lamp_spectra, lattice_bits, lattice_detect, lattice_noise, lattice_prior, lattice_scaling,
+    lattice_time, phase_maps, sparse_phases, spiked_depth, spiked_escape, spiked_fashion,
+    spiked_mmse, spiked_potential, spiked_steps, spiked_wishart, wishart_phases,
 };
 use crate::{Figure, FigureError};
 
@@ -15,11 +15,14 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_depth::SpikedDepth,
     &spiked_wishart::SpikedWishart,
     &phase_maps::PhaseMaps,
+    &wishart_phases::WishartPhases,
     &sparse_phases::SparsePhases,
     &gap_sparse::GapSparse,
     &gap_frozen::GapFrozen,
     &denoising::DenoisingFigure,
     &lamp_spectra::LampSpectra,
+    &lamp_mmse::LampMmse,
+    &lamp_bayes::LampBayes,
     &lamp_critical::LampCritical,
     &spiked_fashion::SpikedFashion,
     &lamp_fashion::LampFashion,

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use nalgebra::DMatrix;
-use onsager_amp::{Outcome, Problem, Settings, Stop, infer};
-use onsager_ensembles::Seed;
+use onsager_amp::{Outcome, Problem, Settings, Stop, infer, spectral};
+use onsager_ensembles::sample::{spiked_wigner, spiked_wishart};
+use onsager_ensembles::{Seed, Spectrum};
 use onsager_lattice::{LatticeError, Recovery};
-use onsager_model::{Chain, Instance, ModelError, Teacher, Tree};
+use onsager_model::{Chain, FactorKind, Instance, ModelError, Teacher, Tree};
+use onsager_operators::{LinearOperator, Symmetric};
+use onsager_replica::spectral::{Covariance, SpikedMatrix};
 use onsager_replica::{FixedPoint, StateEvolution};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{Gaussian, Rademacher};
+use onsager_scalar::roots::bracketed_root;
 use onsager_scalar::{Activation, Prior};
 
 use crate::agreement::{Agreement, Claim, Identity, MeanSeries, Means, Sample, Success};
@@ -153,6 +157,192 @@ pub(crate) fn controlled(values: &[f64], controls: &[Vec<f64>]) -> Sample {
     }
 }
 
+/// Message passing, its linearisation, and the principal component or singular vector.
+pub(crate) const METHODS: [&str; 3] = ["AMP", "LAMP", "PCA"];
+
+/// Instances of a spiked matrix behind one centred layer, on which [`METHODS`] are compared.
+///
+/// Their signals have `|x|² = pρ`. The eigenvalue of LAMP moves with `(|x|²/p - ρ)/Δ`, and at small
+/// noise a signal that is too short can be lost: a fluctuation of order `1/(Δ√p)`.
+pub(crate) struct Spike {
+    sized: Sized,
+    matrix: SpikedMatrix,
+    /// `E t²` of the covariance of the prior.
+    square: f64,
+}
+
+/// What methods find of the signal of an instance.
+pub(crate) struct Directions {
+    /// Squared cosines, in the order of the methods.
+    pub(crate) cosines: Vec<f64>,
+    /// Accidents of the instance that move them, for [`controlled`]: squared lengths and products
+    /// of the signal `x`, its image `Kx` under the covariance of the prior, and of what the noise
+    /// makes of the spike, less their means. Terms of order `1/p` are left out of the means, and
+    /// count as bias.
+    accidents: Vec<f64>,
+}
+
+impl Spike {
+    /// The tree with `p` components of the signal.
+    pub(crate) fn new(tree: &Tree, p: usize) -> Result<Self, FigureError> {
+        Ok(Self {
+            sized: Sized::new(tree, p)?,
+            matrix: SpikedMatrix::of(tree)?,
+            square: Covariance::of(tree)?.law().moment(2),
+        })
+    }
+
+    /// Runs some of [`METHODS`] on one instance.
+    pub(crate) fn directions(
+        &self,
+        methods: &[&str],
+        seed: Seed,
+    ) -> Result<Directions, FigureError> {
+        let instance = self.draw(seed)?;
+        let problem = Problem::new(&self.sized.tree, &instance)?;
+        let x = self.truth(&instance, 0);
+        let cosine = |found: spectral::Spectral| found.squared_cosine(x.as_slice());
+        let of = |method: &&str| -> Result<f64, FigureError> {
+            Ok(match *method {
+                "LAMP" => cosine(spectral::lamp(&problem)?),
+                "PCA" => cosine(spectral::pca(&problem)?),
+                _ => {
+                    let settings = Settings {
+                        tolerance: REST,
+                        seed,
+                        ..Settings::default()
+                    };
+                    let found = infer(&problem, &settings)?;
+                    let v = &found.estimate;
+                    match found.stop {
+                        // An estimate that vanishes points nowhere.
+                        Stop::Trivial => 0.0,
+                        _ => x.dot(v).powi(2) / (x.norm_squared() * v.norm_squared()),
+                    }
+                }
+            })
+        };
+        Ok(Directions {
+            cosines: methods.iter().map(of).collect::<Result<_, _>>()?,
+            accidents: self.accidents(&problem, &instance)?,
+        })
+    }
+
+    /// An instance whose latent is rescaled so that `|x|² = pρ`, if any scale does that.
+    fn draw(&self, seed: Seed) -> Result<Instance, FigureError> {
+        let Sized { tree, sizes } = &self.sized;
+        let first = self.sized.draw(seed)?;
+        let truth = |v: usize| first.truth(v).unwrap_or_default();
+        // z, its field h, and x = φ(h), in which the factors of the same places end.
+        let [z, h, x] = [0, 1, 2];
+        let (Some(FactorKind::Activation(phi)), Some(weights)) =
+            (tree.factors().get(x).map(|f| &f.kind), first.operator(h))
+        else {
+            return Ok(first);
+        };
+        let through = |scale: f64| -> Vec<f64> {
+            let of_field = truth(h).iter();
+            of_field.map(|h| phi.apply(scale * h)).collect()
+        };
+        let wanted = sizes[x] as f64 * tree.signal().second_moment;
+        let excess = |log: f64| {
+            let square: f64 = through(log.exp()).iter().map(|x| x * x).sum();
+            square - wanted
+        };
+        let scale = bracketed_root(excess, -1.0, 1.0, 1e-14).map_or(1.0, |root| root.x.exp());
+        let scaled = |v: usize| truth(v).iter().map(|x| scale * x).collect();
+        let signal = through(scale);
+        let mut noise = seed.stream("instance", 0, 0, "noise of the rescaled signal");
+        let y: Arc<dyn LinearOperator> = match self.matrix {
+            SpikedMatrix::Wigner { noise: delta } => {
+                let y: Symmetric = spiked_wigner(&signal, delta, &mut noise)?;
+                Arc::new(y)
+            }
+            SpikedMatrix::Wishart { noise: delta, .. } => {
+                Arc::new(spiked_wishart(truth(x + 1), &signal, delta, &mut noise)?)
+            }
+        };
+        let mut given = Instance::given(tree, sizes)?
+            .truth(z, scaled(z))?
+            .operator(h, weights.clone())?
+            .truth(h, scaled(h))?
+            .truth(x, signal)?
+            .operator(tree.factors().len() - 1, y)?;
+        for left in x + 1..sizes.len() {
+            given = given.truth(left, truth(left).to_vec())?;
+        }
+        Ok(given.build()?)
+    }
+
+    /// The signal, which is side 0 of the spike, or the last side.
+    fn truth(&self, instance: &Instance, side: usize) -> DMatrix<f64> {
+        let factors = self.sized.tree.factors();
+        let sides = &factors[factors.len() - 1].variables;
+        let x = instance.truth(sides[side.min(sides.len() - 1)]);
+        DMatrix::from_column_slice(x.map_or(0, <[f64]>::len), 1, x.unwrap_or_default())
+    }
+
+    fn accidents(&self, problem: &Problem, instance: &Instance) -> Result<Vec<f64>, FigureError> {
+        let (x, u) = (self.truth(instance, 0), self.truth(instance, 1));
+        let k = spectral::covariance(problem)?;
+        let (image, rho) = (k.apply(&x)?, self.sized.tree.signal().second_moment);
+        let (p, n) = (x.len() as f64, u.len() as f64);
+        let mut accidents = vec![x.dot(&image) / p - self.square];
+        let Some(y) = instance.operator(self.sized.tree.factors().len() - 1) else {
+            return Ok(accidents);
+        };
+        // √(Δ/p) ξᵀ v and √(Δ/p) ξ v.
+        let root = p.sqrt();
+        let back = |v: &DMatrix<f64>| -> Result<DMatrix<f64>, FigureError> {
+            Ok(y.apply_adjoint(v)? / root - &x * (u.dot(v) / p))
+        };
+        let forth = |v: &DMatrix<f64>| -> Result<DMatrix<f64>, FigureError> {
+            Ok(y.apply(v)? / root - &u * (x.dot(v) / p))
+        };
+        let (noise, is_square) = match self.matrix {
+            SpikedMatrix::Wigner { noise } => (noise, true),
+            SpikedMatrix::Wishart { noise, .. } => (noise, false),
+        };
+        let (on_right, on_left) = (back(&u)?, forth(&x)?);
+        let filtered = k.apply(&on_right)?;
+        let again = forth(&on_right)?;
+        let (mean, twice) = (noise * u.norm_squared() / p, noise * (1.0 + n / p));
+        accidents.extend([
+            x.dot(&on_right) / p,
+            image.dot(&on_right) / p,
+            on_right.norm_squared() / p - mean,
+            on_right.dot(&filtered) / p - mean * rho,
+            filtered.norm_squared() / p - mean * self.square,
+            again.dot(&on_left) / p,
+            forth(&filtered)?.dot(&on_left) / p,
+            again.norm_squared() / p - mean * twice,
+        ]);
+        if !is_square {
+            let mean = noise * x.norm_squared() * n / (p * p);
+            accidents.extend([
+                on_left.norm_squared() / p - mean,
+                back(&on_left)?.norm_squared() / p - mean * twice,
+            ]);
+        }
+        Ok(accidents)
+    }
+}
+
+impl Directions {
+    /// The mean of a function of the squared cosines over runs.
+    pub(crate) fn mean(runs: &[Self], f: impl Fn(&[f64]) -> f64) -> Sample {
+        let values: Vec<f64> = runs.iter().map(|run| f(&run.cosines)).collect();
+        let count = runs.first().map_or(0, |run| run.accidents.len());
+        let control = |i: usize| runs.iter().map(|run| run.accidents[i]).collect();
+        controlled(&values, &(0..count).map(control).collect::<Vec<_>>())
+    }
+
+    /// The number of runs of which something holds.
+    pub(crate) fn count(runs: &[Self], holds: impl Fn(&[f64]) -> bool) -> u64 {
+        runs.iter().filter(|run| holds(&run.cosines)).count() as u64
+    }
+}
+
 /// The three sizes of an agreement.
 pub(crate) fn ladder(n: usize) -> [usize; 3] {
     [n / 4, n / 2, n]
@@ -210,7 +400,7 @@ pub(crate) const SHIFT: f64 = 1.05;
 /// Series of the error at the fixed point that message passing reaches.
 pub(crate) const ALGORITHMIC: &str = "algorithmic";
 
-const RANKS: [&str; 3] = ["n/4", "n/2", "n"];
+pub(crate) const RANKS: [&str; 3] = ["n/4", "n/2", "n"];
 const SHOWN: &str = "shown";
 
 impl Case {
