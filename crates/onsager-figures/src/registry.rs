@@ -1,8 +1,8 @@
 use crate::figures::{
-    denoising, gap_frozen, gap_sparse, lamp_critical, lamp_fashion, lamp_spectra, lattice_bits,
-    lattice_detect, lattice_noise, lattice_prior, lattice_scaling, lattice_time, phase_maps,
-    sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
-    spiked_steps, spiked_wishart,
+    denoising, gap_frozen, gap_sparse, lamp_critical, lamp_fashion, lamp_spectra, latent_descent,
+    lattice_bits, lattice_detect, lattice_noise, lattice_prior, lattice_scaling, lattice_time,
+    phase_maps, sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse,
+    spiked_potential, spiked_steps, spiked_wishart,
 };
 use crate::{Figure, FigureError};
 
@@ -14,6 +14,7 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
     &spiked_wishart::SpikedWishart,
+    &latent_descent::LatentDescent,
     &phase_maps::PhaseMaps,
     &sparse_phases::SparsePhases,
     &gap_sparse::GapSparse,

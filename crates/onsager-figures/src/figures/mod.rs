@@ -7,6 +7,7 @@ pub(crate) mod gap_sparse;
 pub(crate) mod lamp_critical;
 pub(crate) mod lamp_fashion;
 pub(crate) mod lamp_spectra;
+pub(crate) mod latent_descent;
 pub(crate) mod lattice_bits;
 pub(crate) mod lattice_detect;
 pub(crate) mod lattice_noise;
