@@ -23,19 +23,21 @@ const RHO: f64 = 0.5;
 /// Components of the signal per latent component where theory is judged.
 const ALPHA: usize = 10;
 /// Where it is: a fraction of order `θ` of the components change sign, and few must.
-const SMALL: [f64; 2] = [0.0005, 0.001];
+const SMALL: [f64; 2] = [0.0001, 0.0003];
 /// Where errors are collapsed over the size of the latent.
 const GRID: [f64; 3] = [0.05, 0.15, 0.4];
 /// From where on message passing is said to err less.
 const LARGE: f64 = 0.4;
 /// Ends of the abscissa.
-const RANGE: (f64, f64) = (4e-4, 1.0);
+const RANGE: (f64, f64) = (8e-5, 1.0);
+/// Where the MMSE is drawn from: below it does not change in units of `θ²`.
+const DRAWN: f64 = 1e-3;
 /// Rows of the Wishart matrix per column.
 const ASPECT: usize = 1;
 /// Multiple of sizes that stands for their limit: `k - 1/2` is `k` to 1e-7.
 const LIMIT: usize = 1_000_000;
 /// Squared relative step at rest where theory is judged: far below the smallest `θ²`.
-const EXACT: f64 = 1e-15;
+const EXACT: f64 = 1e-16;
 /// Typical component of a random start: tiny, so that it knows nothing of the scale either.
 const START: f64 = 1e-3;
 
@@ -328,17 +330,14 @@ impl Size {
             k: LIMIT * self.k,
             ..self
         };
-        let [low, high] = [RANGE.0, RANGE.1].map(|theta| limit.noise(theta));
+        let [low, high] = [DRAWN, RANGE.1].map(|theta| limit.noise(theta));
         let curve = chain.curve(Some((0.9 * low, 1.1 * high)))?;
         let at = |theta: f64| {
             let found = chain.predict_on(&curve, limit.noise(theta))?;
             let mmse = found.algorithmic.mmse / RHO;
             Ok(Row::theory(self.model.panel(), MMSE, theta, mmse))
         };
-        decades(RANGE.0, RANGE.1, count)
-            .into_iter()
-            .map(at)
-            .collect()
+        decades(DRAWN, RANGE.1, count).into_iter().map(at).collect()
     }
 
     fn simulate(
