@@ -124,5 +124,6 @@ computation!(
     onsager_replica::ReplicaError,
     onsager_operators::OperatorError,
     onsager_ensembles::EnsembleError,
-    onsager_lattice::LatticeError
+    onsager_lattice::LatticeError,
+    onsager_baselines::BaselineError
 );

@@ -1,8 +1,8 @@
 use crate::figures::{
     denoising, gap_frozen, gap_sparse, lamp_bayes, lamp_critical, lamp_fashion, lamp_mmse,
-    lamp_spectra, lattice_bits, lattice_detect, lattice_noise, lattice_prior, lattice_scaling,
-    lattice_time, phase_maps, sparse_phases, spiked_depth, spiked_escape, spiked_fashion,
-    spiked_mmse, spiked_potential, spiked_steps, spiked_wishart, wishart_phases,
+    lamp_spectra, latent_descent, lattice_bits, lattice_detect, lattice_noise, lattice_prior,
+    lattice_scaling, lattice_time, phase_maps, sparse_phases, spiked_depth, spiked_escape,
+    spiked_fashion, spiked_mmse, spiked_potential, spiked_steps, spiked_wishart, wishart_phases,
 };
 use crate::{Figure, FigureError};
 
@@ -14,6 +14,7 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &spiked_potential::SpikedPotential,
     &spiked_depth::SpikedDepth,
     &spiked_wishart::SpikedWishart,
+    &latent_descent::LatentDescent,
     &phase_maps::PhaseMaps,
     &wishart_phases::WishartPhases,
     &sparse_phases::SparsePhases,

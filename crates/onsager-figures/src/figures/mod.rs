@@ -9,6 +9,7 @@ pub(crate) mod lamp_critical;
 pub(crate) mod lamp_fashion;
 pub(crate) mod lamp_mmse;
 pub(crate) mod lamp_spectra;
+pub(crate) mod latent_descent;
 pub(crate) mod lattice_bits;
 pub(crate) mod lattice_detect;
 pub(crate) mod lattice_noise;
