@@ -1,7 +1,6 @@
 //! Fixed points of a chain and what they predict.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use onsager_model::{Tree, Variable};
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use crate::ReplicaError;
 use crate::chain::{StateEvolution, Stretch};
 use crate::curve::{Below, Curve};
-use crate::factor::{Belief, FactorAverage};
+use crate::factor::{Belief, Componentwise};
 use crate::path::{Point, solve};
 
 /// All fixed points of a model, the one that message passing reaches, and the optimal one.
@@ -324,29 +323,45 @@ impl StateEvolution {
         Some(self.fixed_point(&states, potential, noise, stable))
     }
 
-    /// The frozen branches: a discrete variable somewhere below a function that jumps, once known, stays
+    /// The discrete variables somewhere below a function that jumps.
+    ///
+    /// # Errors
+    /// One below a noisy layer too, which has no branch of its own in closed form.
+    pub(crate) fn can_freeze(&self) -> Result<Vec<usize>, ReplicaError> {
+        let above = |v: usize, has: fn(&Componentwise) -> bool| {
+            let mut above = self.factors[v + 1..].iter();
+            above.any(|f| f.componentwise().is_some_and(|c| has(&c)))
+        };
+        let found = (0..self.signal()).filter(|v| {
+            !self.variables[*v].is_field
+                && self.is_discrete(*v)
+                && above(*v, |c| c.is_discontinuous)
+        });
+        let found: Vec<usize> = found.collect();
+        if found.iter().any(|v| above(*v, |c| c.is_noisy)) {
+            let what = "a discrete variable below both a jump and a noisy layer";
+            return Err(ReplicaError::NotSupported(what.into()));
+        }
+        Ok(found)
+    }
+
+    /// The frozen branches: a variable that [can freeze](Self::can_freeze), once known, stays
     /// known at every noise, because the message it receives grows like `(mmse)^(-1/2)` while
     /// its error falls exponentially in it. The signal is then known exactly and the information
     /// is the entropy of the frozen variable given the weights.
-    pub(crate) fn frozen(&self, hidden: &[Below]) -> Result<Vec<Frozen>, ReplicaError> {
+    pub(crate) fn frozen(
+        &self,
+        variables: Vec<usize>,
+        hidden: &[Below],
+    ) -> Result<Vec<Frozen>, ReplicaError> {
         let mut found = Vec::new();
-        for v in 0..self.signal() {
-            let jump =
-                |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_discontinuous);
-            if self.variables[v].is_field || !self.factors[v + 1..].iter().any(jump) {
-                continue;
-            }
+        for v in variables {
             let below = hidden.iter().find(|b| b.v == v);
             let (entropy, mut states) = match (self.factors[v].discrete_entropy(), below) {
                 (Some(h), _) => (h, Vec::new()),
                 (None, Some(below)) => below.resolved()?,
                 _ => continue,
             };
-            let noisy = |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_noisy);
-            if self.factors[v + 1..].iter().any(noisy) {
-                let what = "a discrete variable below both a jump and a noisy layer";
-                return Err(ReplicaError::NotSupported(what.into()));
-            }
             states.resize(self.variables.len(), None);
             found.push(Frozen {
                 information: self.variables[v].ratio * entropy,
