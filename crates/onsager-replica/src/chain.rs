@@ -489,6 +489,61 @@ impl<'a> Stretch<'a> {
         Ok(Some(u))
     }
 
+    /// Whether the noise may lie between `exp(low)` and `exp(high)` somewhere on the curve where the
+    /// `ln snr` of the first variable is between `from` and `to`.
+    ///
+    /// No order falls when an incoming one grows, so that the ends of a bracket of every
+    /// ratio bound the noise: a ratio from below by most knowledge for the least target, the noise by
+    /// least knowledge under the strongest message. That costs few averages, and far from the
+    /// range of noises it decides. Of a product it says nothing.
+    pub(crate) fn may_meet(
+        &self,
+        (from, to): (f64, f64),
+        (low, high): (f64, f64),
+    ) -> Result<bool, ReplicaError> {
+        if self.left().is_some() {
+            return Ok(true);
+        }
+        let (mut least, mut most) = ((from, self.below()), (to, self.below()));
+        for (i, factor) in self.factors().iter().enumerate() {
+            let is_one = least == most;
+            if i == 0 {
+                // Given.
+            } else if let Some(aspect) = factor.aspect() {
+                least.0 -= aspect.ln();
+                most.0 -= aspect.ln();
+            } else {
+                let Some(ends) = bracket(&**factor, most.1, least.0)? else {
+                    return Ok(false);
+                };
+                let [from, to] = if ends[0].x < ends[1].x {
+                    ends
+                } else {
+                    [ends[1], ends[0]]
+                };
+                if is_one {
+                    (least, most) = ((from.x, from.outer), (to.x, to.outer));
+                    continue;
+                }
+                let Some(ends) = bracket(&**factor, least.1, most.0)? else {
+                    return Ok(true);
+                };
+                (least.0, most.0) = (from.x, ends[0].x.max(ends[1].x));
+            }
+            least.1 = factor.pass(least.1, least.0.exp())?.outer;
+            most.1 = if is_one && least.0 == most.0 {
+                least.1
+            } else {
+                factor.pass(most.1, most.0.exp())?.outer
+            };
+        }
+        let noise = |belief: Belief, snr: f64| {
+            let observation = &self.chain.observation;
+            observation.noise_at(belief, snr.exp()).ln()
+        };
+        Ok(!(noise(most.1, least.0) < low || noise(least.1, most.0) > high))
+    }
+
     /// Potential per component of the signal at `noise`: factors minus variables, by size.
     pub(crate) fn potential(&self, u: &[f64], at: &Evaluation, noise: f64) -> f64 {
         let (own, other) = u.split_at(self.len());
@@ -537,6 +592,54 @@ fn eliminated(r: Response, inner: f64, stable: &mut bool) -> f64 {
 /// Highest `ln snr` that is searched: beyond 1e11 averages lose their digits to rounding.
 pub(crate) const LN_SNR_MAX: f64 = 25.0;
 
+/// A factor under one message.
+#[derive(Clone, Copy)]
+struct Tried {
+    /// `ln outer snr`.
+    x: f64,
+    /// `ln inner snr` beyond the target.
+    excess: f64,
+    outer: Belief,
+}
+
+/// Least distance between the ends of a bracket, in `ln snr`.
+const WIDTH: f64 = 2.0;
+
+/// Lowest `ln snr` that is asked of a factor.
+const LN_SNR_MIN: f64 = -90.0;
+
+/// Two messages between which a factor sends `exp(target)` inwards; `None` where it sends
+/// less whatever the message.
+fn bracket(
+    factor: &dyn FactorAverage,
+    inner: Belief,
+    target: f64,
+) -> Result<Option<[Tried; 2]>, ReplicaError> {
+    let tried = |x: f64| -> Result<Tried, ReplicaError> {
+        let passage = factor.pass(inner, x.exp())?;
+        Ok(Tried {
+            x,
+            excess: passage.inner_snr.ln() - target,
+            outer: passage.outer,
+        })
+    };
+    let mut last = tried(target.min(LN_SNR_MAX))?;
+    // Widen until the sign changes; the map increases, in logarithms mostly with slope 1.
+    let up = last.excess < 0.0;
+    loop {
+        let far = last.excess.abs().max(WIDTH);
+        let x = (last.x + if up { far } else { -far }).clamp(LN_SNR_MIN, LN_SNR_MAX);
+        if x == last.x {
+            return Ok(None);
+        }
+        let next = tried(x)?;
+        if next.excess == 0.0 || (next.excess > 0.0) == up {
+            return Ok(Some([last, next]));
+        }
+        last = next;
+    }
+}
+
 /// The `ln outer snr` at which a factor sends `exp(target)` inwards, to about 1e-4: a seed.
 fn invert(
     factor: &dyn FactorAverage,
@@ -546,18 +649,10 @@ fn invert(
     let miss = |x: f64| -> Result<f64, ReplicaError> {
         Ok(factor.pass(inner, x.exp())?.inner_snr.ln() - target)
     };
-    let (mut x0, mut f0) = (target.min(LN_SNR_MAX), 0.0);
-    let (mut x1, mut f1) = (x0, miss(x0)?);
-    // Widen in steps of e² until the sign changes; the map increases.
-    let step = if f1 < 0.0 { 2.0 } else { -2.0 };
-    while f1 * step < 0.0 {
-        (x0, f0) = (x1, f1);
-        x1 = x0 + step;
-        if !(-90.0..=LN_SNR_MAX).contains(&x1) {
-            return Ok(None);
-        }
-        f1 = miss(x1)?;
-    }
+    let Some([first, last]) = bracket(factor, inner, target)? else {
+        return Ok(None);
+    };
+    let (mut x0, mut f0, mut x1, mut f1) = (first.x, first.excess, last.x, last.excess);
     for _ in 0..60 {
         if f1.abs() < 1e-4 {
             return Ok(Some(x1));
@@ -617,6 +712,45 @@ mod tests {
                 let slope = (at(i, 1e-4) - at(i, -1e-4)) / 2e-4;
                 assert!(slope.abs() < 2e-9, "variable {i}: {slope:e}");
             }
+        }
+    }
+
+    /// The noise itself, from the inverted ratios, against the bounds that spare its computation.
+    #[test]
+    fn only_what_is_out_of_range_is_left_out() {
+        let prior = || Chain::new(Arc::new(Gaussian::standard()));
+        let relu = || Arc::new(PiecewiseLinear::relu());
+        let chains = [
+            prior().layer(2.0, relu()).spiked_wigner(1.0),
+            prior().layer(0.3, relu()).layer(2.0, relu()).denoising(1.0),
+        ];
+        for chain in chains {
+            let chain = StateEvolution::new(&chain.unwrap()).unwrap();
+            let stretch = chain.stretches().expect("stretches")[0];
+            let noise = |t: f64| {
+                let u = stretch.shoot(vec![t]).unwrap()?;
+                Some(stretch.evaluate(&u).unwrap().log_noise)
+            };
+            let range = (-3.0, 2.0);
+            let (mut left_out, mut kept) = (0, 0);
+            for from in (-10..12).map(|i| 2.0 * f64::from(i)) {
+                for width in [0.0, 3.0] {
+                    if stretch.may_meet((from, from + width), range).unwrap() {
+                        kept += 1;
+                        continue;
+                    }
+                    left_out += 1;
+                    for t in [from, from + 0.4 * width, from + width] {
+                        let found = noise(t);
+                        let inside = found.is_some_and(|x| range.0 < x && x < range.1);
+                        assert!(!inside, "snr exp({t}), noise exp({found:?})");
+                    }
+                }
+            }
+            assert!(
+                left_out > 10 && kept > 4,
+                "{left_out} left out, {kept} kept"
+            );
         }
     }
 }

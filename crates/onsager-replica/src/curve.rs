@@ -164,12 +164,14 @@ impl StateEvolution {
     ) -> Result<(Curve, Option<ReplicaError>), ReplicaError> {
         /// Slope in `ln noise` from which on a path does not turn within a step.
         const STEEP: f64 = 0.1;
+        // What is refused is refused before the work.
+        let discrete = self.can_freeze()?;
         let hidden = self.hidden_discrete()?;
         let mut paths = Vec::new();
         for stretch in self.stretches()? {
             stretch.paths(range, &hidden, &mut paths)?;
         }
-        let frozen = self.frozen(&hidden)?;
+        let frozen = self.frozen(discrete, &hidden)?;
         let (mut complete, mut reason) = (range, None);
         for lost in paths.iter().flat_map(|p| &p.lost) {
             let noise = lost.log_noise.exp();
@@ -357,13 +359,25 @@ impl Stretch<'_> {
         let window = (range.0.min(origin).ln() - 0.7, range.1.ln() + 0.7);
         let mut covered = Covered::default();
         let mut t = self.lowest();
+        // Nodes of the grid beyond `t` that may be out of range with it.
+        let (mut ahead, mut held) = (1, false);
         while t <= LN_SNR_MAX {
-            match covered.spans.iter().find(|(lo, hi)| *lo <= t && t <= *hi) {
-                Some((_, hi)) => t = hi + 0.1 * GRID,
-                None => {
-                    self.grow(vec![t], window, &mut covered, paths)?;
-                    t += GRID;
-                }
+            if let Some((_, hi)) = covered.spans.iter().find(|(lo, hi)| *lo <= t && t <= *hi) {
+                t = hi + 0.1 * GRID;
+                continue;
+            }
+            let to = (t + f64::from(ahead) * GRID).min(LN_SNR_MAX);
+            // An average that refuses decides nothing.
+            if matches!(self.may_meet((t, to), window), Ok(false)) {
+                t += f64::from(ahead + 1) * GRID;
+                // Twice as far next time, unless that has just been too far.
+                ahead = if held { ahead } else { 2 * ahead + 1 };
+                held = false;
+            } else if ahead > 0 {
+                (ahead, held) = (ahead / 2, true);
+            } else {
+                self.grow(vec![t], window, &mut covered, paths)?;
+                t += GRID;
             }
         }
         // Above a discrete variable further pieces live on a narrow interval of the latent snr,

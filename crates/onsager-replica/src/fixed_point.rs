@@ -1,7 +1,6 @@
 //! Fixed points of a chain and what they predict.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use onsager_model::{Tree, Variable};
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use crate::ReplicaError;
 use crate::chain::{Beside, StateEvolution, Stretch};
 use crate::curve::{Below, Curve};
-use crate::factor::{Belief, FactorAverage, Passage};
+use crate::factor::{Belief, Componentwise, Passage};
 use crate::path::{Point, solve};
 
 /// All fixed points of a model, the one that message passing reaches, and the optimal one.
@@ -361,40 +360,56 @@ impl StateEvolution {
         Some(zero(self, share).beside(left))
     }
 
+    /// The discrete variables that can freeze: those somewhere below a function that jumps, or below
+    /// outputs without noise.
+    ///
+    /// # Errors
+    /// One below both a jump and a noisy layer, which has no branch of its own in closed form.
+    pub(crate) fn can_freeze(&self) -> Result<Vec<usize>, ReplicaError> {
+        let above = |v: usize, has: fn(&Componentwise) -> bool| {
+            let mut above = self.factors[v + 1..].iter();
+            above.any(|f| f.componentwise().is_some_and(|c| has(&c)))
+        };
+        let sharp = self.observation.sharpness().is_some();
+        let mut found = Vec::new();
+        for v in 0..self.signal() + usize::from(sharp) {
+            let [jumps, noisy] = [above(v, |c| c.is_discontinuous), above(v, |c| c.is_noisy)];
+            let resolved = jumps || (sharp && !noisy);
+            if self.variables[v].is_field || !self.is_discrete(v) || !resolved {
+                continue;
+            }
+            if noisy {
+                let what = "a discrete variable below both a jump and a noisy layer";
+                return Err(ReplicaError::NotSupported(what.into()));
+            }
+            found.push(v);
+        }
+        Ok(found)
+    }
+
     /// The frozen branches, on which the signal is known exactly.
     ///
-    /// A discrete variable somewhere below a function that jumps, or below outputs without noise,
-    /// once known, stays known at every noise, because the message it receives grows like
-    /// `(mmse)^(-1/2)` or faster while its error falls exponentially in it. The information is the
-    /// entropy of the frozen variable given the weights.
+    /// A variable that [can freeze](Self::can_freeze), once known, stays known at every noise,
+    /// because the message it receives grows like `(mmse)^(-1/2)` or faster while its error falls
+    /// exponentially in it. The information is the entropy of the frozen variable given the weights.
     ///
     /// A signal of dimension `D > 0` behind outputs without noise of which a share `d` has a slope:
     /// the ratio of the message tends to `(n/p) d/mmse` and the error answers with `D/ratio`, so
     /// that perfect recovery is attracting, and optimal, for `n/p > D/d`.
-    pub(crate) fn frozen(&self, hidden: &[Below]) -> Result<Vec<Frozen>, ReplicaError> {
+    pub(crate) fn frozen(
+        &self,
+        variables: Vec<usize>,
+        hidden: &[Below],
+    ) -> Result<Vec<Frozen>, ReplicaError> {
         let sharp = self.observation.sharpness();
         let mut found = Vec::new();
-        let last = self.signal() + usize::from(sharp.is_some());
-        for v in 0..last {
-            let jump =
-                |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_discontinuous);
-            let noisy = |f: &Arc<dyn FactorAverage>| f.componentwise().is_some_and(|c| c.is_noisy);
-            let [jumps, noisy] = [&jump as &dyn Fn(_) -> _, &noisy]
-                .map(|which| self.factors[v + 1..].iter().any(which));
-            let resolved = jumps || (sharp.is_some() && !noisy);
-            if self.variables[v].is_field || !resolved {
-                continue;
-            }
+        for v in variables {
             let below = hidden.iter().find(|b| b.v == v);
             let (entropy, mut states) = match (self.factors[v].discrete_entropy(), below) {
                 (Some(h), _) => (h, Vec::new()),
                 (None, Some(below)) => below.resolved()?,
                 _ => continue,
             };
-            if noisy {
-                let what = "a discrete variable below both a jump and a noisy layer";
-                return Err(ReplicaError::NotSupported(what.into()));
-            }
             states.resize(self.variables.len(), None);
             found.push(Frozen {
                 information: self.variables[v].ratio * entropy,

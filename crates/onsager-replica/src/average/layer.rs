@@ -7,7 +7,7 @@ use onsager_scalar::special::normal_density;
 use onsager_scalar::{Channels, Precisions};
 
 use super::error::{AverageError, finite, not_negative, positive};
-use super::grid::{Centre, Node, graded};
+use super::grid::{Centre, Node, graded, graded_on};
 use super::smooth::{self, Bent};
 
 /// What a layer answers on average, at one precision from above and one overlap from below.
@@ -338,11 +338,16 @@ impl<'a> Inner<'a> {
             self.runs.push(((first, last), nodes));
             self.runs.len() - 1
         });
-        let spans = &self.spans;
-        let inside = |beta: f64| spans.iter().any(|s| s.0 < beta && beta < s.1);
-        let nodes = self.runs[run].1.iter().filter(|(beta, _)| inside(*beta));
-        self.nodes
-            .extend(nodes.map(|(beta, w)| (*beta, weight * w)));
+        let run = &self.runs[run].1;
+        self.spans.sort_by(|s, t| s.0.total_cmp(&t.0));
+        let mut done = 0;
+        for &(from, to) in &self.spans {
+            let first = run.partition_point(|n| n.0 <= from).max(done);
+            done = run.partition_point(|n| n.0 < to).max(first);
+            let nodes = run[first..done].iter();
+            self.nodes
+                .extend(nodes.map(|(beta, w)| (*beta, weight * w)));
+        }
     }
 
     /// First and last piece that `h` may lie in, and the intervals where each puts `β`.
@@ -437,23 +442,33 @@ pub(super) fn deviation(p: &Piece, a: f64, v: f64) -> f64 {
 fn competition(pieces: &[Piece], a: f64, v: f64, rule: Rule) -> Vec<Node> {
     let root = a.sqrt();
     let mut coarse = f64::INFINITY;
-    let (mut from, mut to) = (f64::INFINITY, f64::NEG_INFINITY);
     // ω is within reach of a break, and h within reach of ω.
     let reach = 2.0 * rule.reach * v.sqrt();
     let low = pieces[0].upper - reach;
     let high = pieces[pieces.len() - 1].lower + reach;
+    let mut images = vec![];
     for p in pieces {
         if p.slope != 0.0 {
             coarse = coarse.min(COARSE * deviation(p, a, v));
         }
-        for h in [p.lower.max(low), p.upper.min(high)] {
-            from = from.min(root * p.at(h) - rule.reach);
-            to = to.max(root * p.at(h) + rule.reach);
+        let (x, y) = (
+            root * p.at(p.lower.max(low)),
+            root * p.at(p.upper.min(high)),
+        );
+        images.push((x.min(y) - rule.reach, x.max(y) + rule.reach));
+    }
+    // Between the values on both sides of a jump may lie 1e5 deviations.
+    images.sort_by(|s, t| s.0.total_cmp(&t.0));
+    let mut parts: Vec<(f64, f64)> = vec![];
+    for image in images {
+        match parts.last_mut() {
+            Some(last) if image.0 <= last.1 => last.1 = last.1.max(image.1),
+            _ => parts.push(image),
         }
     }
     let mut centres = vec![];
     places(pieces, a, (root, root), v, 1.0, &mut centres);
-    graded(&centres, coarse, centres[0].at, (from, to), rule.step)
+    graded_on(&centres, coarse, centres[0].at, &parts, rule.step)
 }
 
 /// Places in `β` where pieces have their ends or change places. One unit of the message is

@@ -83,8 +83,8 @@ impl<'a> Bent<'a> {
         let (mut first, mut last) = (0, 0);
         let mut place = map.at(-reach);
         let (low, high) = (place.image - reach, map.at(reach).image + reach);
-        let seen = |beta: f64| low < beta && beta < high;
-        for &(beta, step) in self.betas.iter().filter(|(beta, _)| seen(*beta)) {
+        let [from, to] = [low, high].map(|end| self.betas.partition_point(|n| n.0 <= end));
+        for &(beta, step) in &self.betas[from..to.max(from)] {
             let images = &self.fields[1];
             while first < images.len() && images[first] < beta - reach {
                 first += 1;
