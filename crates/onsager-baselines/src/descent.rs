@@ -96,8 +96,8 @@ pub struct Outcome {
 ///
 /// Descends `f(z) = |x xᵀ/p - M|²/4` (Frobenius), whose gradient is
 /// `∇f(z) = (∂G/∂z)ᵀ (x |x|²/p - M x)/p`, from `start`. At every step `z` and `-z` are compared and
-/// the better one is kept: around a negative multiple of the true latent rectifier networks have
-/// another stationary point, a saddle or a minimum of larger `f`.
+/// the better one is kept: along the negative of the true latent `f` falls towards a stationary point
+/// that is no solution, zero for one layer of rectifiers and a negative multiple for more.
 ///
 /// - **Arguments**: `start` of the length of the latent, not zero; in the source it is random and
 ///   tiny. `M` by [`Data`].

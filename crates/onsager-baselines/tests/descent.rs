@@ -133,8 +133,8 @@ fn noiseless_spikes_are_recovered() {
     }
 }
 
-/// A negative multiple of the truth attracts where only the gradient is followed: the comparison of
-/// `z` and `-z` leaves it.
+/// From a negative multiple of the truth the gradient of one layer leads to zero, where nothing of the
+/// signal is seen: the comparison of `z` and `-z` leaves it.
 #[test]
 fn starts_opposite_to_the_truth_are_turned() {
     let generator = Generator::relu(weights(8, &[5, 100])).unwrap();

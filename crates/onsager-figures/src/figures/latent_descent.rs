@@ -180,7 +180,6 @@ impl Figure for LatentDescent {
         let mut picture = Picture::new(2);
         for model in MODELS {
             let panel = model.panel();
-            let axis = || Axis::log("θ").range(RANGE.0, RANGE.1);
             // Errors in units of the first order.
             let scaled = |series: &str| {
                 let points = simulation.points(panel, series).into_iter();
@@ -190,7 +189,7 @@ impl Figure for LatentDescent {
             let mmse = theory.curve(panel, MMSE).into_iter();
             let mut errors = Plot::new(
                 panel,
-                axis(),
+                Axis::log("θ").range(RANGE.0, RANGE.1),
                 Axis::linear("|v - x|²/(θ²|x|²)").range(0.5, 2.0),
             )
             .with(Rule::horizontal(1.0, "first order"))
@@ -198,7 +197,7 @@ impl Figure for LatentDescent {
             .with(Points::new("descent, k = p/10", scaled(RANKS[2])).colour(2));
             let mut costs = Plot::new(
                 format!("{panel}: cost"),
-                axis(),
+                Axis::log("θ").range(0.03, RANGE.1),
                 Axis::log("products until rest").range(10.0, 1e4),
             );
             for (i, k) in theory.values(panel, LATENTS).iter().enumerate() {
