@@ -2,12 +2,25 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use onsager_replica::average::{layer, prior};
-use onsager_scalar::activation::{Activation, Erf, PiecewiseLinear, Sigmoid, Smooth, Tanh};
+use onsager_scalar::activation::{Activation, Erf, Piece, PiecewiseLinear, Sigmoid, Smooth, Tanh};
 use onsager_scalar::prior::{GaussBernoulli, Mixture, Prior, Rademacher, Truncated};
 use std::hint::black_box;
 
 fn averages(c: &mut Criterion) {
-    let layers: [(&str, Box<dyn Activation>); 10] = [
+    let inf = f64::INFINITY;
+    let piece = |(lower, upper), offset, slope| Piece {
+        lower,
+        upper,
+        offset,
+        slope,
+    };
+    let own = [
+        piece((-inf, -0.4), -1.3, 0.0),
+        piece((-0.4, 0.6), 0.0, 1.2),
+        piece((0.6, inf), 1.3, 0.6),
+    ];
+    let layers: [(&str, Box<dyn Activation>); 11] = [
+        ("three pieces", Box::new(PiecewiseLinear::new(own).unwrap())),
         ("linear", Box::new(PiecewiseLinear::linear())),
         ("sign", Box::new(PiecewiseLinear::sign())),
         ("relu", Box::new(PiecewiseLinear::relu())),

@@ -88,8 +88,13 @@ impl StateEvolution {
         let noise_at = |i: usize| path.points[i].at.log_noise;
         // Nothing changes hands at the ends, and roots at them are only rounding.
         let inset = 1e-7 * (noise_at(last) - noise_at(first));
-        let low = (noise_at(first) + inset).max(range.0.ln());
-        let high = (noise_at(last) - inset).min(range.1.ln());
+        let mut low = (noise_at(first) + inset).max(range.0.ln());
+        let mut high = (noise_at(last) - inset).min(range.1.ln());
+        // Among several folds a neighbour may turn before the branch between does.
+        low = low.max(noise_at(path.ends(unstable + 1).1) + inset);
+        if let Some(below) = unstable.checked_sub(1).filter(|i| *i > 0) {
+            high = high.min(noise_at(path.ends(below).0) - inset);
+        }
         if low >= high {
             return Ok(None);
         }

@@ -52,7 +52,7 @@ pub enum Start {
         /// Ratio of the side channel.
         snr: f64,
     },
-    /// The true signal, nothing known below it.
+    /// The truth of every variable, below the signal to 1e-13 of its second moment.
     Informed,
     /// Prior means of every variable. A fixed point if they vanish.
     Mean,
@@ -305,6 +305,11 @@ impl StateEvolution {
                 self.rest_under(&mut state, *snr)?;
             }
             Start::Informed => {
+                for (belief, v) in state.iter_mut().zip(&self.variables) {
+                    let mmse = TRUE * v.second_moment;
+                    let overlap = v.second_moment - mmse;
+                    *belief = Belief { overlap, mmse };
+                }
                 state[signal] = Belief {
                     overlap: self.second_moment(),
                     mmse: 0.0,
@@ -351,6 +356,9 @@ impl StateEvolution {
 
 /// A side channel forgets its start at a geometric rate: rest to 12 digits comes long before.
 const REST_STEPS: usize = 1_000;
+
+/// Error of what counts as true below the signal: averages still resolve a jump at that distance.
+const TRUE: f64 = 1e-13;
 
 /// Relative change at rest.
 const REST: f64 = 1e-12;

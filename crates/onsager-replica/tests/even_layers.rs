@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::close;
 use onsager_model::{Chain, Tree};
 use onsager_replica::{Start, StateEvolution, ThresholdKind, trajectory};
-use onsager_scalar::activation::{Activation, Channel, Parity, Piece};
+use onsager_scalar::activation::{Activation, Channel, Parity, Piece, PiecewiseLinear};
 use onsager_scalar::prior::Gaussian;
 use onsager_scalar::special::{inverse_mills, log_add_exp, log_ndtr, logistic, mills_defect};
 use onsager_scalar::{Moments, special};
@@ -132,4 +132,32 @@ fn the_latent_below_a_modulus_has_a_transition_of_its_own() {
         assert_eq!(zero.stable, stable);
         assert!(zero.overlap > 0.0);
     }
+}
+
+/// From the truth, what lies below an even layer is known too; a start that knows the signal only has
+/// no message for it.
+#[test]
+fn the_truth_below_an_even_layer_is_not_forgotten() {
+    let chain = |noise: f64| {
+        Chain::new(Arc::new(Gaussian::standard()))
+            .layer(3.0, Arc::new(PiecewiseLinear::abs()))
+            .spiked_wigner(noise)
+            .unwrap()
+    };
+    let tree = chain(0.02);
+    let prediction = StateEvolution::new(&tree).unwrap().predict().unwrap();
+    let greatest = prediction.fixed_points.last().unwrap();
+    let latent = &tree.variables()[0].name;
+    let run = trajectory(&tree, &Start::Informed, 200).unwrap();
+    let end = &run.steps[200];
+    close(end.mmse, greatest.mmse, 1e-9);
+    close(
+        end.variables[latent].norm,
+        greatest.variables[latent].overlap,
+        1e-8,
+    );
+    assert!(end.variables[latent].norm > 0.5, "{end:?}");
+    let signal = BTreeMap::from([(tree.signal().name.clone(), tree.signal().second_moment)]);
+    let blind = trajectory(&tree, &Start::Overlaps(signal), 200).unwrap();
+    assert_eq!(blind.steps[200].variables[latent].norm, 0.0);
 }

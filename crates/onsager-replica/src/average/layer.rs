@@ -585,7 +585,13 @@ mod tests {
         let (few, fewer) = ([1e-3, 0.3, 0.9, 0.999], [1e-3, 1.0, 10.0, 100.0, 1e4]);
         let new = |pieces: &[Piece]| PiecewiseLinear::new(pieces.iter().copied()).unwrap();
         type Case<'a> = (&'a str, Box<dyn Activation>, &'a [f64], &'a [f64], f64);
-        let cases: [Case<'_>; 12] = [
+        let own = [
+            piece((-inf, -0.4), -1.3, 0.0),
+            piece((-0.4, 0.6), 0.0, 1.2),
+            piece((0.6, inf), 1.3, 0.6),
+        ];
+        let cases: [Case<'_>; 13] = [
+            ("three pieces", Box::new(new(&own)), &few, &fewer, 1e-9),
             (
                 "sign",
                 Box::new(PiecewiseLinear::sign()),
