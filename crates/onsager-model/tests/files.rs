@@ -27,9 +27,8 @@ fn blocks(text: &str) -> Vec<(usize, String)> {
 const DOCUMENTATION: &str = include_str!("../../../docs/model-files.md");
 
 /// Words that only files of families without an engine hold.
-const LATER: [&str; 6] = [
+const LATER: [&str; 5] = [
     "bias = ",
-    "\"glm\"",
     "[[factors]]",
     "field = \"complex\"",
     "[student",

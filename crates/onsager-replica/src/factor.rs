@@ -670,6 +670,9 @@ impl Observation for Outputs {
             let growth = average::output_growth(&*self.law, self.second_moment);
             return growth.unwrap_or(f64::NAN) / noise;
         }
+        if known.mmse <= KNOWN {
+            return 0.0;
+        }
         let (up, d) = shifted(known);
         (self.score(up) - self.score(known)) / (d * noise)
     }

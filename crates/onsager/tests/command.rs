@@ -415,7 +415,7 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
     );
     let glm = file(
         "glm.toml",
-        "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"glm\"\nsensing = { ensemble = \"gaussian\", aspect = 1 }\n",
+        "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"glm\"\nsensing = { ensemble = \"gaussian\", aspect = 1 }\noutput = \"logistic\"\n",
     );
     let p = "predict";
     let s = ["simulate", "spiked-sign", "--size"];
@@ -494,7 +494,7 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             &[p, "spiked-sign", "--set", "signal.layers.0.noise_before=-1"],
             "signal.layers.0.noise_before must be finite and not negative, got -1",
         ),
-        (&[p, &glm], "observation \"glm\" is not supported yet"),
+        (&[p, &glm], "output \"logistic\" is not supported yet"),
         (
             &[p, "spiked-sign", "--set", "observation.nose=1"],
             "--set observation.nose=1: unknown key \"observation.nose\", allowed: kind, on, noise",

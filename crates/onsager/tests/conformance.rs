@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onsager::conformance::check_model;
-use onsager::model::{Activation, Law, Model, Weights};
+use onsager::model::{Law, Model, Output, Weights};
 use onsager::scalar::prior::{GaussBernoulli, Scale};
 use onsager::scalar::{Moments, Prior};
 use rand::Rng;
@@ -82,7 +82,7 @@ fn wrong_laws_are_found_out() {
 #[test]
 fn what_is_not_supported_must_say_so() {
     let sensing = Weights::gaussian(0.5);
-    let model = Model::builder().glm(sensing, Activation::Tanh, 0.1);
+    let model = Model::builder().glm(sensing, Output::Logistic, 0.0);
     let report = check_model(&model.expect("the grammar knows it")).expect("an honest refusal");
     let said = "refused as not supported yet";
     assert!(report.rows().iter().any(|row| row.identity == said));
