@@ -1,6 +1,6 @@
 use rand::Rng;
 
-use super::{Gaussian, Prior, Scale, positive};
+use super::{FAINT, Gaussian, Prior, Scale, positive};
 use crate::columns::{self, Kernel, Messages, Posteriors};
 use crate::lanes::exp;
 use crate::special::log_add_exp;
@@ -129,6 +129,19 @@ impl Mixture {
         Self::points(&[(0.5 * p, -1.0), (1.0 - p, 0.0), (0.5 * p, 1.0)])
     }
 
+    /// `ln Σ wᵢ exp(logᵢ)` where no exponent is large.
+    fn faint(&self, log: impl Fn(&Gaussian) -> f64) -> Option<f64> {
+        let mut sum = 0.0;
+        for part in &self.parts {
+            let log = log(&part.law);
+            if log.abs() >= FAINT {
+                return None;
+            }
+            sum += part.weight * log.exp_m1();
+        }
+        Some(sum.ln_1p())
+    }
+
     /// Posterior mean of the part that the message suits best, and the field seen from there.
     fn origin(&self, a: f64, b: f64) -> (f64, f64) {
         let mut best = (0.0, f64::INFINITY);
@@ -183,15 +196,21 @@ impl Part {
 
 impl Prior for Mixture {
     fn log_partition(&self, a: f64, b: f64) -> f64 {
+        if let Some(faint) = self.faint(|law| law.log_partition(a, b)) {
+            return faint;
+        }
         let (origin, field) = self.origin(a, b);
         let logs = self.parts.iter().map(|p| p.posterior(origin, a, field).0);
         // exp(-ax²/2 + bx) at the origin itself.
         0.5 * origin * (b + field) + logs.fold(f64::NEG_INFINITY, log_add_exp)
     }
     fn log_likelihood(&self, a: f64, y: f64) -> f64 {
-        (self.parts.iter())
-            .map(|p| p.ln_weight + p.law.log_likelihood(a, y))
-            .fold(f64::NEG_INFINITY, log_add_exp)
+        self.faint(|law| law.log_likelihood(a, y))
+            .unwrap_or_else(|| {
+                (self.parts.iter())
+                    .map(|p| p.ln_weight + p.law.log_likelihood(a, y))
+                    .fold(f64::NEG_INFINITY, log_add_exp)
+            })
     }
     fn moments(&self, a: f64, b: f64) -> Moments {
         let (origin, field) = self.origin(a, b);

@@ -135,6 +135,10 @@ fn probability(quantity: &'static str, value: f64) -> Result<f64, ScalarError> {
     }
 }
 
+/// Exponents below which a mixture is taken as 1 and what is added to it: with little signal the
+/// log-partition vanishes, and keeps its relative digits.
+const FAINT: f64 = 0.5;
+
 /// Uniform in `[0, 1)`, from 53 random bits.
 fn uniform(rng: &mut dyn Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (-53f64).exp2()
@@ -345,6 +349,15 @@ impl GaussBernoulli {
         })
     }
 
+    /// `ln ((1 - ρ) exp(spike) + ρ exp(slab))`.
+    fn mixed(&self, spike: f64, slab: f64) -> f64 {
+        let rest = 1.0 - self.sparsity;
+        if spike.abs().max(slab.abs()) < FAINT {
+            return (rest * spike.exp_m1() + self.sparsity * slab.exp_m1()).ln_1p();
+        }
+        log_add_exp((-self.sparsity).ln_1p() + spike, self.sparsity.ln() + slab)
+    }
+
     /// Log-odds of "nonzero" in the posterior.
     fn log_odds(&self, a: f64, b: f64) -> f64 {
         // ln(1 - ρ) is -∞ at ρ = 1: the odds are then +∞ and the logistic is exactly 1.
@@ -354,16 +367,10 @@ impl GaussBernoulli {
 
 impl Prior for GaussBernoulli {
     fn log_partition(&self, a: f64, b: f64) -> f64 {
-        log_add_exp(
-            (-self.sparsity).ln_1p(),
-            self.sparsity.ln() + self.slab.log_partition(a, b),
-        )
+        self.mixed(0.0, self.slab.log_partition(a, b))
     }
     fn log_likelihood(&self, a: f64, y: f64) -> f64 {
-        log_add_exp(
-            (-self.sparsity).ln_1p() - 0.5 * a * y * y,
-            self.sparsity.ln() + self.slab.log_likelihood(a, y),
-        )
+        self.mixed(-0.5 * a * y * y, self.slab.log_likelihood(a, y))
     }
     fn moments(&self, a: f64, b: f64) -> Moments {
         let odds = self.log_odds(a, b);
