@@ -231,7 +231,12 @@ impl Start {
     fn predicted(self, tree: &Tree) -> Result<onsager_replica::Start, FigureError> {
         Ok(match self {
             SideInformation => onsager_replica::Start::SideInformation { snr: SNR },
-            Truth => onsager_replica::Start::Informed,
+            // The signal alone, as in the runs.
+            Truth => {
+                let signal = tree.signal();
+                let known = [(signal.name.clone(), signal.second_moment)];
+                onsager_replica::Start::Overlaps(known.into())
+            }
             Spectral => onsager_replica::Start::Overlaps(spectral::lamp_overlaps(tree)?),
             Mean => onsager_replica::Start::Mean,
         })
