@@ -290,7 +290,7 @@ pub mod runnable {
     /// Layers that a tree can hold. What is still refused in a layer (a bias, noise) is left out.
     fn layer(spread: f64) -> impl Strategy<Value = Layer> + Clone {
         let weights = super::weights(spread)
-            .prop_filter("not implemented", |w: &Weights| w.independent().is_ok());
+            .prop_filter("not surveyed yet", |w: &Weights| w.kind() == "gaussian");
         let noise = || Union::new([Just(0.0).boxed(), super::positive(spread).boxed()]);
         let all = (weights, activation(spread), noise(), noise());
         all.prop_map(|(weights, activation, noise_before, noise)| Layer {
@@ -307,7 +307,8 @@ pub mod runnable {
         })
     }
 
-    /// Models of exactly `depth` layers whose tree both readings can walk. Noises are relative to
+    /// Models of exactly `depth` layers whose tree both readings can walk; generalised linear models and
+    /// matrices with other than Gaussian entries are left out for now. Noises are relative to
     /// the signal: within `exp(±spread)` of `E x²` when it is observed itself, of its square when
     /// it is the spike of a matrix.
     ///
@@ -322,6 +323,9 @@ pub mod runnable {
         let chain = (law(spread), layers).prop_map(signal);
         observed(chain, spread)
             .prop_map(scaled)
+            .prop_filter("not surveyed yet", |model| {
+                model.observations.iter().all(|o| o.kind.name() != "glm")
+            })
             .prop_filter("not implemented", |model| model.tree().is_ok())
             .boxed()
     }
