@@ -246,16 +246,25 @@ pub(crate) fn average_of(
     })
 }
 
+/// Ratio of a message, in units of the inverse second moment, that tells a component as well as a
+/// trajectory from the truth takes it to be known. Beyond, the nodes of quadrature near `√ratio`
+/// run into rounding: at 1e30 they cannot be told apart.
+const EXACT: f64 = 1e13;
+
 /// The prior of the latent.
 #[derive(Debug)]
 struct Latent(Arc<dyn Prior>);
 
 impl FactorAverage for Latent {
     fn pass(&self, _: Belief, outer_snr: f64) -> Result<Passage, ReplicaError> {
-        let found = average::prior(&*self.0, outer_snr).map_err(|e| failed("prior", e))?;
+        let rho = self.0.second_moment();
+        // Not `min`, which would take a message that is not a number for an exact one.
+        let exact = EXACT / rho;
+        let snr = if outer_snr > exact { exact } else { outer_snr };
+        let found = average::prior(&*self.0, snr).map_err(|e| failed("prior", e))?;
         Ok(Passage {
             inner_snr: 0.0,
-            outer: Belief::new(found.overlap, found.mmse, self.0.second_moment()),
+            outer: Belief::new(found.overlap, found.mmse, rho),
             potential: found.potential,
             error: found.error,
         })

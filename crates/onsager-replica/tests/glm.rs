@@ -6,12 +6,12 @@ use std::sync::Arc;
 use onsager_model::{Chain, ModelError, Tree};
 use onsager_replica::average::{output, output_growth};
 use onsager_replica::{
-    Key, Location, Prediction, Side, StateEvolution, Threshold, ThresholdKind, Thresholds,
-    sweep_ratio, thresholds,
+    Key, Location, Prediction, Side, Start, StateEvolution, Threshold, ThresholdKind, Thresholds,
+    sweep_ratio, thresholds, trajectory,
 };
 use onsager_scalar::activation::{Activation, Piece, PiecewiseLinear as Function};
 use onsager_scalar::likelihood::{Additive, Blurred, Likelihood, Noiseless};
-use onsager_scalar::prior::{GaussBernoulli, Gaussian, Prior, Rademacher};
+use onsager_scalar::prior::{GaussBernoulli, Gaussian, Mixture, Prior, Rademacher};
 
 type Output = Arc<dyn Likelihood>;
 
@@ -374,4 +374,24 @@ fn noise_before_a_sign_is_a_probit() {
     // E Var h = V - V² E g².
     assert!((x.field_mmse - (v - v * v * x.score)).abs() < 1e-10);
     assert!(Function::sign().is_discontinuous());
+}
+
+/// Exact measurements of a known signal make messages of any strength: it stays known.
+#[test]
+fn a_known_signal_stays_known() {
+    let priors: [Arc<dyn Prior>; 4] = [
+        Arc::new(Rademacher),
+        Arc::new(Mixture::rademacher_bernoulli(0.9).unwrap()),
+        Arc::new(Mixture::bernoulli(0.1).unwrap()),
+        Arc::new(GaussBernoulli::new(0.2, 0.0, 1.0).unwrap()),
+    ];
+    for prior in &priors {
+        for phi in [Function::linear(), Function::abs()] {
+            let tree = tree(prior, None, &noiseless(phi), 1.5).unwrap();
+            let run = trajectory(&tree, &Start::Informed, 3).unwrap();
+            let rho = prior.second_moment();
+            let left = run.steps.iter().map(|step| step.mmse / rho);
+            assert!(left.clone().all(|e| (0.0..1e-12).contains(&e)), "{run:?}");
+        }
+    }
 }
