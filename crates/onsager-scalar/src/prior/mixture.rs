@@ -168,12 +168,18 @@ fn open(quantity: &'static str, value: f64) -> Result<f64, ScalarError> {
 }
 
 impl Part {
-    /// The part seen from `origin`, where the field is `b`: its log-weight, mean and variance.
-    fn posterior(&self, origin: f64, a: f64, b: f64) -> (f64, Moments) {
-        let moved = Gaussian {
+    /// The law seen from `origin`.
+    #[inline(always)]
+    fn moved(&self, origin: f64) -> Gaussian {
+        Gaussian {
             mean: self.law.mean - origin,
             ..self.law
-        };
+        }
+    }
+
+    /// The part seen from `origin`, where the field is `b`: its log-weight, mean and variance.
+    fn posterior(&self, origin: f64, a: f64, b: f64) -> (f64, Moments) {
+        let moved = self.moved(origin);
         (
             self.ln_weight + moved.log_partition(a, b),
             moved.moments(a, b),
@@ -183,10 +189,7 @@ impl Part {
     /// The same without branches.
     #[inline(always)]
     fn branchless(&self, origin: f64, a: f64, b: f64) -> (f64, Moments) {
-        let moved = Gaussian {
-            mean: self.law.mean - origin,
-            ..self.law
-        };
+        let moved = self.moved(origin);
         (
             self.ln_weight + moved.log_partition_lane(a, b),
             moved.moments(a, b),
