@@ -195,7 +195,7 @@ impl StateEvolution {
         let rho = self.second_moment();
         let constant = self.observation.constant(rho, noise);
         let frozen = curve.frozen.iter().enumerate();
-        for (i, frozen) in frozen.filter(|(_, f)| noise < f.below) {
+        for (i, frozen) in frozen.filter(|(_, f)| noise <= f.below * (1.0 + ROUNDING)) {
             let mut push = |name, potential, left: Option<FixedPoint>| {
                 let stable = left.as_ref().is_none_or(|left| left.stable);
                 let potential = potential - frozen.information;
@@ -448,6 +448,8 @@ impl StateEvolution {
     }
 }
 
+/// A ratio declared at the dimension of the signal may miss it by this: there nothing else is left.
+const ROUNDING: f64 = 1e-12;
 /// Noise, in units of `E x²`, of a direct observation in place of none.
 const KNOWN_EXACTLY: f64 = 1e-9;
 
