@@ -50,8 +50,9 @@ impl Figure for GlmDepth {
 
     fn claim(&self) -> &'static str {
         "The hard phase of phase retrieval narrows with every linear layer, and at p/k = 6 with every relu \
-         layer as wide as the signal. Not in general: relative to α_IT it widens with compression, and a \
-         second relu layer widens it where it is as narrow as the latent, or the compression is large."
+         layer as wide as the signal. Not in general: relative to α_IT it widens with compression from \
+         p/k = 2 on, and a second relu layer widens it where it is as narrow as the latent, or the \
+         compression is large."
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
