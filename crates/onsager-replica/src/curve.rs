@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use serde::Serialize;
 
 use crate::ReplicaError;
-use crate::chain::{Beside, LN_SNR_MAX, StateEvolution, Stretch};
+use crate::chain::{Beside, LN_SNR_LEAST, LN_SNR_MAX, StateEvolution, Stretch};
 use crate::factor::{FactorAverage, KNOWN, Passage};
 use crate::fixed_point::Frozen;
 use crate::path::{
@@ -402,7 +402,7 @@ impl Stretch<'_> {
     fn lowest(&self) -> f64 {
         let even = |f: &dyn FactorAverage| f.componentwise().is_some_and(|c| c.is_even);
         let zero = self.chain.origin().is_some() || self.chain.factors.iter().any(|f| even(&**f));
-        if zero { -27.0 } else { -45.0 }
+        if zero { -27.0 } else { LN_SNR_LEAST }
     }
 
     /// Whether an overlap is as small as it is followed.
