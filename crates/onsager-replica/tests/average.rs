@@ -358,3 +358,23 @@ fn bad_arguments_are_named() {
         }
     ));
 }
+
+/// Nodes beside an edge far from zero are rounded to a good part of their distance where the field is known to
+/// 1e-9; their weights make up for it, or derivatives would be noise.
+#[test]
+fn averages_move_smoothly_with_a_nearly_known_field() {
+    let door = PiecewiseLinear::door(3.3).unwrap();
+    let rows: Vec<[f64; 2]> = (0..20)
+        .map(|k| {
+            let v = 3e-17 * (1.0 + 1e-6 * f64::from(k));
+            let x = layer(&door, 1e-4, 1.0, v).unwrap();
+            // Both follow the root of the width of the edge.
+            [x.score * v.sqrt(), x.mmse / v.sqrt()]
+        })
+        .collect();
+    for row in &rows {
+        for (x, first) in row.iter().zip(rows[0]) {
+            close(x / first, 1.0, 3e-10, "scaled average");
+        }
+    }
+}
