@@ -1,9 +1,10 @@
 use rand::Rng;
 
-use super::{Likelihood, Seen};
+use super::{Likelihood, Possible, Seen};
 use crate::Moments;
 use crate::activation::{Activation, Channel, Parity, Piece, PiecewiseLinear};
 use crate::quadrature::Rule;
+use crate::special::normal_density;
 
 /// `y = φ(h)` without noise, for a function made of affine pieces.
 ///
@@ -123,6 +124,9 @@ impl Likelihood for Noiseless {
         let reached = || self.phi.pieces().iter().any(|p| preimage(p, y).is_some());
         y.is_finite() && (self.values.contains(&y) || reached())
     }
+    fn labels(&self) -> Option<&[f64]> {
+        self.phi.is_discrete().then_some(&self.values)
+    }
     fn parity(&self) -> Parity {
         self.phi.parity()
     }
@@ -139,16 +143,16 @@ impl Likelihood for Noiseless {
     fn pieces(&self) -> &[Piece] {
         self.phi.pieces()
     }
-    fn outputs(&self, omega: f64, v: f64, out: &mut Vec<(f64, f64)>) {
+    fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
         /// Nodes of a panel, and its width in standard deviations where nothing but a Gaussian is
         /// to be seen.
         const ORDER: usize = 12;
         const WIDTH: f64 = 2.5;
         for y in &self.values {
-            let log = self.observe(*y, omega, v).log_evidence;
+            let seen = self.observe(*y, omega, v);
             // Below, weights and scores underflow one after the other.
-            if log > -600.0 {
-                out.push((*y, log.exp()));
+            if seen.log_evidence > -600.0 {
+                out.push(Possible::counted(*y, seen));
             }
         }
         let sd = v.sqrt();
@@ -189,8 +193,9 @@ impl Likelihood for Noiseless {
                 for k in 0..parts as usize {
                     let left = pair[0] + step * k as f64;
                     out.extend(rule.on(left, left + step).map(|(z, w)| {
-                        let density = crate::special::normal_density(z);
-                        (p.offset + p.slope * (omega + sd * z), w * density)
+                        let y = p.offset + p.slope * (omega + sd * z);
+                        let (weight, seen) = (w * normal_density(z), self.observe(y, omega, v));
+                        Possible { y, weight, seen }
                     }));
                 }
             }
