@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use onsager_scalar::Likelihood;
-use onsager_scalar::activation::{Piece, PiecewiseLinear};
-use onsager_scalar::likelihood::{Additive, Blurred, Noiseless};
+use onsager_scalar::activation::{Erf, Piece, PiecewiseLinear, Sigmoid, Tanh};
+use onsager_scalar::likelihood::{Additive, Blurred, Invertible, Logistic, Noiseless, Poisson};
 use serde::Serialize;
 
 use crate::ModelError;
@@ -76,7 +76,7 @@ impl Output {
     ///
     /// # Errors
     /// As for [`Activation::build`]; noise after an output that is no function;
-    /// [`ModelError::NotSupported`] for smooth functions without noise and outputs to come.
+    /// [`ModelError::NotSupported`] for functions of the user's own without noise and outputs to come.
     pub fn build(&self, noise: f64) -> Result<Arc<dyn Likelihood>, ModelError> {
         if noise > 0.0 {
             let phi = match self {
@@ -91,12 +91,15 @@ impl Output {
         }
         let exactly = |phi| Arc::new(Noiseless::new(phi));
         Ok(match self {
+            Self::Activation(Activation::Tanh) => Arc::new(Invertible::new(Tanh)),
+            Self::Activation(Activation::Sigmoid) => Arc::new(Invertible::new(Sigmoid)),
+            Self::Activation(Activation::Erf) => Arc::new(Invertible::new(Erf)),
+            Self::Activation(Activation::Custom(_)) => {
+                let what = "an output without noise of kind";
+                return Err(ModelError::not_supported(what, "custom"));
+            }
             Self::Activation(activation) => {
                 let phi = activation.build()?;
-                if phi.bend().is_some() || matches!(activation, Activation::Custom(_)) {
-                    let what = "an output without noise of kind";
-                    return Err(ModelError::not_supported(what, activation.kind()));
-                }
                 exactly(PiecewiseLinear::new(phi.pieces().iter().copied())?)
             }
             Self::Quantised { edges } => exactly(staircase(edges)?),
@@ -104,7 +107,10 @@ impl Output {
             Self::Probit { noise } => {
                 Arc::new(Blurred::new(exactly(PiecewiseLinear::sign()), *noise)?)
             }
-            other => return Err(ModelError::not_supported("output", other.kind())),
+            Self::Logistic => Arc::new(Logistic),
+            Self::Poisson => Arc::new(Poisson::rectified()),
+            Self::PoissonLog => Arc::new(Poisson::exponential()),
+            Self::Modulus => return Err(ModelError::not_supported("output", self.kind())),
         })
     }
 

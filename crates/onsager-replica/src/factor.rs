@@ -11,7 +11,7 @@ use onsager_model::{Factor, FactorKind, Tree};
 use onsager_scalar::{Activation, Likelihood, Prior, activation::Parity};
 
 use crate::ReplicaError;
-use crate::average::{self, Order, OutputAverage, Overlap};
+use crate::average::{self, LabelErrors, Order, OutputAverage, Overlap};
 use crate::chain::StateEvolution;
 use crate::curve::Curve;
 use crate::threshold::Key;
@@ -153,6 +153,11 @@ pub(crate) trait Observation: Debug + Send + Sync {
     /// signal that is nearly known.
     fn sharpness(&self) -> Option<f64> {
         None
+    }
+
+    /// Errors on new outputs, if these are labels.
+    fn label_errors(&self, _: Belief) -> Result<Option<LabelErrors>, ReplicaError> {
+        Ok(None)
     }
 
     /// Whether the data do not change under `x → -x`, so that zero overlap can be a fixed point.
@@ -708,6 +713,10 @@ impl Observation for Outputs {
     }
     fn sharpness(&self) -> Option<f64> {
         self.law.sharpness(self.second_moment)
+    }
+    fn label_errors(&self, known: Belief) -> Result<Option<LabelErrors>, ReplicaError> {
+        average::label_errors(&*self.law, known.overlap, known.mmse)
+            .map_err(|source| failed("likelihood", source))
     }
     fn is_even(&self) -> bool {
         self.law.parity() == Parity::Even

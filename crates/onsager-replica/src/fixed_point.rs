@@ -41,6 +41,12 @@ pub struct FixedPoint {
     pub stable: bool,
     /// Whether the signal is known exactly.
     pub perfect: bool,
+    /// How often the likeliest label of a new output is wrong, where outputs are labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generalisation_error: Option<f64>,
+    /// The same of a label drawn from what is believed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gibbs_error: Option<f64>,
     /// Every declared variable, those of the other factor of a product too.
     pub variables: BTreeMap<String, VariableState>,
     /// `overlap` of the other factor of a product (spiked Wishart), per component of it.
@@ -160,7 +166,14 @@ impl StateEvolution {
                 value: noise,
             });
         }
-        let found = self.found_on(curve, noise)?;
+        let mut found = self.found_on(curve, noise)?;
+        for (_, point) in &mut found {
+            let (overlap, mmse) = (point.overlap, point.mmse);
+            if let Some(errors) = self.observation.label_errors(Belief { overlap, mmse })? {
+                point.generalisation_error = Some(errors.generalisation);
+                point.gibbs_error = Some(errors.gibbs);
+            }
+        }
         // Where zero overlap is unstable another fixed point exists; at the threshold itself, up to
         // the accuracy of the averages, it may be zero.
         let alone = found.iter().all(|(place, _)| *place == Place::Trivial);
@@ -319,6 +332,8 @@ impl StateEvolution {
             .filter(|i| i.is_finite()),
             stable,
             perfect: signal.snr.is_none(),
+            generalisation_error: None,
+            gibbs_error: None,
             variables: named.map(|(v, s)| (v.name.clone(), s)).collect(),
             overlap_left: None,
             mmse_left: None,

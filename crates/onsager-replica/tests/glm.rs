@@ -4,13 +4,17 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 use onsager_model::{Chain, ModelError, Tree};
-use onsager_replica::average::{output, output_growth};
+use onsager_replica::average::{label_errors, output, output_growth};
 use onsager_replica::{
     Key, Location, Prediction, Side, Start, StateEvolution, Threshold, ThresholdKind, Thresholds,
     sweep_ratio, thresholds, trajectory,
 };
-use onsager_scalar::activation::{Activation, Piece, PiecewiseLinear as Function};
-use onsager_scalar::likelihood::{Additive, Blurred, Likelihood, Noiseless};
+use onsager_scalar::activation::{
+    Activation, Erf, Piece, PiecewiseLinear as Function, Sigmoid, Tanh,
+};
+use onsager_scalar::likelihood::{
+    Additive, Blurred, Invertible, Likelihood, Logistic, Noiseless, Poisson,
+};
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Mixture, Prior, Rademacher};
 
 type Output = Arc<dyn Likelihood>;
@@ -96,6 +100,13 @@ fn the_potential_is_the_integral_of_the_score() {
         additive(Function::abs(), 1e-3),
         additive(Function::relu(), 0.01),
         Arc::new(probit),
+        Arc::new(Logistic),
+        Arc::new(Poisson::rectified()),
+        Arc::new(Poisson::exponential()),
+        Arc::new(Blurred::new(Arc::new(Poisson::exponential()), 0.4).unwrap()),
+        Arc::new(Invertible::new(Tanh)),
+        Arc::new(Invertible::new(Sigmoid)),
+        Arc::new(Invertible::new(Erf)),
     ];
     let r = 1.3;
     for law in &outputs {
@@ -111,6 +122,156 @@ fn the_potential_is_the_integral_of_the_score() {
             assert!(error < 2e-7, "{law:?} at {q}: {slope} against {x:?}");
         }
     }
+}
+
+/// Columns of `reference/outputs.csv`, which another program made on plain grids.
+#[test]
+fn averages_of_discrete_outputs_agree_with_the_table() {
+    let table = include_str!("reference/outputs.csv");
+    let mut rows = 0;
+    for line in table.lines().filter(|line| !line.starts_with('#')).skip(1) {
+        let (name, numbers) = line.split_once(',').unwrap();
+        let n: Vec<f64> = numbers.split(',').map(|x| x.parse().unwrap()).collect();
+        let law: Output = match name {
+            "logistic" => Arc::new(Logistic),
+            "poisson" => Arc::new(Poisson::rectified()),
+            "poisson-log" => Arc::new(Poisson::exponential()),
+            other => panic!("{other}: no such output"),
+        };
+        let x = output(&*law, n[0], n[1]).unwrap();
+        for (found, expected) in [(x.score, n[2]), (x.field_mmse, n[3]), (x.potential, n[4])] {
+            let allowed = 1e-9 * (1.0 + expected.abs()) + 3.0 * n[5];
+            assert!((found - expected).abs() < allowed, "{line}: {x:?}");
+        }
+        rows += 1;
+    }
+    assert_eq!(rows, 11);
+}
+
+/// A smooth increasing function without noise says what a linear one does, whatever its range; and the
+/// potentials differ by the constant `-E ln φ'`.
+#[test]
+fn increasing_functions_without_noise_are_linear_measurements() {
+    let linear = noiseless(Function::linear());
+    let sparse: Arc<dyn Prior> = Arc::new(GaussBernoulli::new(0.2, 0.0, 1.0).unwrap());
+    let functions: [Output; 3] = [
+        Arc::new(Invertible::new(Tanh)),
+        Arc::new(Invertible::new(Sigmoid)),
+        Arc::new(Invertible::new(Erf)),
+    ];
+    let expected = only(&in_ratio(&sparse, None, &linear, None), Algorithmic).value;
+    for law in &functions {
+        let [x, y] = [law, &linear].map(|law| output(&**law, 0.4, 0.6).unwrap());
+        assert!((x.score - y.score).abs() < 1e-12 && x.field_mmse == 0.0);
+        let [x1, y1] = [law, &linear].map(|law| output(&**law, 0.7, 0.3).unwrap());
+        let constants = (x.potential - y.potential) - (x1.potential - y1.potential);
+        assert!(constants.abs() < 1e-12, "{law:?}");
+        let found = only(&in_ratio(&sparse, None, law, None), Algorithmic).value;
+        assert!(
+            (found / expected - 1.0).abs() < 1e-9,
+            "{law:?}: {found} {expected}"
+        );
+    }
+    // ln erf' = ln(2/√π) - h².
+    let x = output(&*functions[2], 0.4, 0.6).unwrap().potential;
+    let y = output(&*linear, 0.4, 0.6).unwrap().potential;
+    assert!((x - y - (1.0 - (2.0 / PI.sqrt()).ln())).abs() < 1e-12);
+}
+
+/// New signs: `arccos √(q/ρ)/π` for the best prediction, `arccos(q/ρ)/π` for one drawn from the posterior;
+/// noise before the sign takes its share of `ρ`.
+#[test]
+fn labels_are_predicted_as_well_as_angles_tell() {
+    let angle = |cosine: f64| cosine.acos() / PI;
+    let sign = noiseless(Function::sign());
+    for (q, v) in [
+        (0.0, 1.3),
+        (0.02, 1.28),
+        (0.4, 0.9),
+        (1.2, 0.1),
+        (1.3, 1e-8),
+        (1.3, 0.0),
+    ] {
+        let x = label_errors(&*sign, q, v).unwrap().unwrap();
+        let best = (v / q).sqrt().atan() / PI; // cos² = q/(q + V), without the loss near 1
+        assert!(
+            (x.generalisation - best).abs() < 1e-10,
+            "{q} {v}: {x:?} {best}"
+        );
+        // Two posterior samples differ in sign where V is small as √(2V/ρ)/π.
+        let half = (v / (2.0 * q + v)).sqrt().atan() * 2.0 / PI;
+        assert!((x.gibbs - half).abs() < 1e-10, "{q} {v}: {x:?} {half}");
+        assert!((half - angle(q / (q + v))).abs() < 1e-7);
+        let probit = Blurred::new(sign.clone(), 0.6).unwrap();
+        let x = label_errors(&probit, q, v).unwrap().unwrap();
+        let best = ((v + 0.6) / q).sqrt().atan() / PI;
+        assert!(
+            (x.generalisation - best).abs() < 1e-10,
+            "{q} {v}: {x:?} {best}"
+        );
+    }
+    // A door errs where it is crossed: against the same integral by bisection.
+    let door = Noiseless::new(Function::door(0.7).unwrap());
+    let (q, v) = (0.8, 0.2);
+    let x = label_errors(&door, q, v).unwrap().unwrap();
+    let inside = |t: f64| {
+        let p = |end: f64| onsager_scalar::special::ndtr((end - q.sqrt() * t) / v.sqrt());
+        p(0.7) - p(-0.7)
+    };
+    let density = onsager_scalar::special::normal_density;
+    let best = |t: f64| density(t) * inside(t).min(1.0 - inside(t));
+    let expected = onsager_scalar::quadrature::adaptive(best, -9.0, 9.0, 1e-12).unwrap();
+    assert!(
+        (x.generalisation - expected.value).abs() < 1e-10,
+        "{x:?} {expected:?}"
+    );
+    // The logistic label of a known field: E [1/(1 + exp|h|)].
+    let x = label_errors(&Logistic, 1.7, 0.0).unwrap().unwrap();
+    let wrong = |t: f64| density(t) / (1.0 + (1.7f64.sqrt() * t.abs()).exp());
+    let expected = onsager_scalar::quadrature::adaptive(wrong, 0.0, 9.0, 1e-12).unwrap();
+    assert!(
+        (x.generalisation - 2.0 * expected.value).abs() < 1e-10,
+        "{x:?} {expected:?}"
+    );
+    assert!(
+        label_errors(&*noiseless(Function::relu()), 0.5, 0.5)
+            .unwrap()
+            .is_none()
+    );
+}
+
+/// The signs of a Gaussian signal: `A = α E g²` and `q = A/(1 + A)` by plain iteration, with
+/// `E g² = E [φ(u)²/(Φ(u) Φ(-u))]/V`, `u = ω/√V`; a prediction carries the error of new labels.
+#[test]
+fn a_prediction_of_labels_carries_their_error() {
+    let x = predict(&gaussian(), &noiseless(Function::sign()), 2.0).optimal;
+    let mut q: f64 = 0.5;
+    for _ in 0..200 {
+        let u = |t: f64| (q / (1.0 - q)).sqrt() * t;
+        let score = |t: f64| {
+            use onsager_scalar::special::{ndtr, normal_density};
+            let u = u(t);
+            normal_density(t) * normal_density(u).powi(2) / (ndtr(u) * ndtr(-u)) / (1.0 - q)
+        };
+        let a = 2.0
+            * onsager_scalar::quadrature::adaptive(score, -9.0, 9.0, 1e-12)
+                .unwrap()
+                .value;
+        q = a / (1.0 + a);
+    }
+    assert!((x.overlap - q).abs() < 1e-8, "{x:?} {q}");
+    let error = q.sqrt().acos() / PI;
+    assert!(
+        (x.generalisation_error.unwrap() - error).abs() < 1e-8,
+        "{x:?} {error}"
+    );
+    let count = predict(
+        &gaussian(),
+        &(Arc::new(Poisson::exponential()) as Output),
+        0.5,
+    )
+    .optimal;
+    assert!(count.generalisation_error.is_none() && count.mutual_information.unwrap() > 0.0);
 }
 
 /// `lim E g²/q` against the average at a small overlap.

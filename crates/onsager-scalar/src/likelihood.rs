@@ -1,17 +1,24 @@
 //! What is seen of a Gaussian field: laws `P(y|h)` of an output given its field.
 
 mod additive;
+mod concave;
+mod invertible;
+mod logistic;
 mod noiseless;
+mod poisson;
 
 use std::fmt::Debug;
 
 use rand::Rng;
 
-use crate::activation::{Activation, Channel, Parity, Piece};
+use crate::activation::{Activation, Channel, Curve, Parity, Piece};
 use crate::{Moments, Precisions};
 
 pub use additive::{Additive, Blurred};
+pub use invertible::Invertible;
+pub use logistic::Logistic;
 pub use noiseless::Noiseless;
+pub use poisson::Poisson;
 
 /// What one output says about its field, `h ~ N(ω, V)` before it was seen.
 ///
@@ -47,6 +54,34 @@ impl From<Channel> for Seen {
     }
 }
 
+/// An output that may be seen, as one term of an average over outputs.
+///
+/// ```
+/// use onsager_scalar::{Likelihood, likelihood::Logistic};
+/// let mut labels = Vec::new();
+/// Logistic.outputs(0.3, 1.0, &mut labels);
+/// let score: f64 = labels.iter().map(|label| label.weight * label.seen.score).sum();
+/// assert!(score.abs() < 1e-13); // nothing is learnt on average
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Possible {
+    /// The output.
+    pub y: f64,
+    /// Its probability, or its share of a quadrature rule.
+    pub weight: f64,
+    /// What it says about the field.
+    pub seen: Seen,
+}
+
+impl Possible {
+    /// One of the values of a discrete output.
+    #[must_use]
+    pub fn counted(y: f64, seen: Seen) -> Self {
+        let weight = seen.log_evidence.exp();
+        Self { y, weight, seen }
+    }
+}
+
 /// How a likelihood is made, for averages that know a part of it in closed form.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -66,8 +101,26 @@ pub enum Form<'a> {
         /// Variance of the noise, positive.
         variance: f64,
     },
+    /// `y = φ(h)`, one to one: the output tells the field.
+    Invertible {
+        /// The function.
+        curve: &'a dyn Curve,
+    },
     /// Averages over `y` are sums over [`Likelihood::outputs`].
     Direct,
+}
+
+/// The likeliest label of a field `h ~ N(ω, V)`, which is wrong least often.
+///
+/// ```
+/// use onsager_scalar::likelihood::{Logistic, likeliest};
+/// assert_eq!(likeliest(&Logistic, -0.1, 2.0), Some(-1.0));
+/// ```
+pub fn likeliest(law: &dyn Likelihood, omega: f64, v: f64) -> Option<f64> {
+    let evidence = |y: &f64| law.observe(*y, omega, v).log_evidence;
+    let labels = law.labels()?.iter();
+    let all = labels.map(|y| (evidence(y), *y));
+    all.max_by(|x, y| x.0.total_cmp(&y.0)).map(|(_, y)| y)
 }
 
 /// A law `P(y|h)` of an output given its field; the factor that ends a generalised linear model.
@@ -103,6 +156,11 @@ pub trait Likelihood: Debug + Send + Sync {
     /// Whether `y` can occur.
     fn allows(&self, y: f64) -> bool;
 
+    /// All values of the output, if they are finitely many: classes, of which one can be predicted.
+    fn labels(&self) -> Option<&[f64]> {
+        None
+    }
+
     /// `Even`: `P(y|-h) = P(y|h)`. `Odd`: `P(-y|-h) = P(y|h)`.
     fn parity(&self) -> Parity;
 
@@ -128,7 +186,7 @@ pub trait Likelihood: Debug + Send + Sync {
         None
     }
 
-    /// Appends pairs `(y, w)` with `Σ w f(y) = ∫ f(y) P(y|ω, V) dy`, for an `f` that is as smooth
+    /// Appends outputs with `Σ weight f(y) = ∫ f(y) P(y|ω, V) dy`, for an `f` that is as smooth
     /// in `y` as what [`Likelihood::observe`] tells. Asked where the form is [`Form::Direct`].
-    fn outputs(&self, omega: f64, v: f64, out: &mut Vec<(f64, f64)>);
+    fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>);
 }

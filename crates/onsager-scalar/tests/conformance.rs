@@ -1,11 +1,14 @@
 //! The conformance drivers accept what is right and refuse what is wrong, identity by identity.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use onsager_scalar::activation::{Erf, Parity, Piece, PiecewiseLinear, Sigmoid, Smooth, Tanh};
-use onsager_scalar::conformance::{Failure, Report, check_activation, check_law};
+use onsager_scalar::conformance::{Failure, Report, check_activation, check_law, check_output};
+use onsager_scalar::likelihood::{
+    Additive, Blurred, Invertible, Logistic, Noiseless, Poisson, Possible, Seen,
+};
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Mixture, Rademacher, Scale, Truncated};
-use onsager_scalar::{Activation, Channel, Channels, Moments, Precisions, Prior};
+use onsager_scalar::{Activation, Channel, Channels, Likelihood, Moments, Precisions, Prior};
 use rand::Rng;
 
 /// Every law of the crate, at generic parameters.
@@ -581,4 +584,243 @@ fn each_identity_of_an_activation_refuses_what_breaks_it() {
         failures.push(failure);
     }
     no_identity_without_power(activation_reports(), &failures);
+}
+
+/// Every kind of output of the crate.
+fn outputs() -> Vec<Arc<dyn Likelihood>> {
+    let exactly = |phi| Arc::new(Noiseless::new(phi));
+    let noisy = |phi| Arc::new(Additive::new(Arc::new(phi), 0.1).unwrap());
+    let levels = [(-0.5, 0.0), (0.7, 1.0), (f64::INFINITY, 2.0)];
+    let mut lower = f64::NEG_INFINITY;
+    let levels = levels.map(|(upper, offset)| {
+        let slope = 0.0;
+        let piece = Piece {
+            lower,
+            upper,
+            offset,
+            slope,
+        };
+        lower = upper;
+        piece
+    });
+    vec![
+        exactly(PiecewiseLinear::linear()),
+        exactly(PiecewiseLinear::sign()),
+        exactly(PiecewiseLinear::relu()),
+        exactly(PiecewiseLinear::abs()),
+        exactly(PiecewiseLinear::door(0.7).unwrap()),
+        exactly(PiecewiseLinear::new(levels).unwrap()),
+        noisy(PiecewiseLinear::linear()),
+        noisy(PiecewiseLinear::abs()),
+        Arc::new(Blurred::new(exactly(PiecewiseLinear::sign()), 0.4).unwrap()),
+        Arc::new(Blurred::new(Arc::new(Logistic), 0.4).unwrap()),
+        Arc::new(Invertible::new(Tanh)),
+        Arc::new(Invertible::new(Sigmoid)),
+        Arc::new(Logistic),
+        Arc::new(Poisson::rectified()),
+        Arc::new(Poisson::exponential()),
+    ]
+}
+
+fn output_reports() -> &'static [Report] {
+    static REPORTS: OnceLock<Vec<Report>> = OnceLock::new();
+    let check = |law: Arc<dyn Likelihood>| check_output(&*law).unwrap_or_else(|e| panic!("{e}"));
+    REPORTS.get_or_init(|| outputs().into_iter().map(check).collect())
+}
+
+#[test]
+fn outputs_conform() {
+    for report in output_reports() {
+        for row in report.rows() {
+            assert!(row.points > row.blind / 4, "{report}");
+        }
+    }
+}
+
+/// What is wrong with [`False`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Slip {
+    None,
+    Evidence,
+    Score,
+    Drift,
+    Curvature,
+    Mean,
+    Variance,
+    Negative,
+    NotFinite,
+    Column,
+    Parity(Parity),
+    Weight,
+    Missing,
+    Told,
+    Sampler,
+    SamplerWide,
+    Forbidden,
+    Labels,
+    Entropy,
+    Sharpness(f64),
+}
+
+/// A likelihood with one fault.
+#[derive(Debug)]
+struct False<L> {
+    truth: L,
+    slip: Slip,
+}
+
+impl<L: Likelihood> False<L> {
+    fn off(&self, slip: Slip) -> f64 {
+        if self.slip == slip { 1.0 + SMALL } else { 1.0 }
+    }
+}
+
+impl<L: Likelihood> Likelihood for False<L> {
+    fn observe(&self, y: f64, omega: f64, v: f64) -> Seen {
+        let mut seen = self.truth.observe(y, omega, v);
+        match self.slip {
+            Slip::Evidence => seen.log_evidence += SMALL * omega.sin(),
+            Slip::Drift => seen.score += SMALL,
+            Slip::Negative if omega > 0.5 => seen.field.variance *= -1.0,
+            Slip::NotFinite if omega > 0.5 => seen.score = f64::NAN,
+            _ => {}
+        }
+        seen.score *= self.off(Slip::Score);
+        seen.curvature *= self.off(Slip::Curvature);
+        seen.field.mean += (self.off(Slip::Mean) - 1.0) * v.sqrt();
+        seen.field.variance *= self.off(Slip::Variance);
+        seen
+    }
+    fn observe_into(&self, y: &[f64], omega: &[f64], v: Precisions<'_>, out: &mut [Seen]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            // Wrong from the second lane of eight on.
+            let v = v.at(if self.slip == Slip::Column {
+                i / 8 * 8
+            } else {
+                i
+            });
+            *out = self.observe(y[i], omega[i], v);
+        }
+    }
+    fn sample(&self, h: f64, rng: &mut dyn Rng) -> f64 {
+        let y = self.truth.sample(h, rng);
+        let coin = rng.next_u32();
+        match self.slip {
+            Slip::Sampler if coin % 8 == 0 => -y,
+            // The same mean, a larger variance.
+            Slip::SamplerWide => 2.0 * y * f64::from(coin & 1),
+            Slip::Forbidden => y + 0.5,
+            _ => y,
+        }
+    }
+    fn allows(&self, y: f64) -> bool {
+        self.truth.allows(y)
+    }
+    fn labels(&self) -> Option<&[f64]> {
+        match self.slip {
+            Slip::Labels => Some(&[0.0, 1.0]),
+            _ => self.truth.labels(),
+        }
+    }
+    fn parity(&self) -> Parity {
+        match self.slip {
+            Slip::Parity(parity) => parity,
+            _ => self.truth.parity(),
+        }
+    }
+    fn sharpness(&self, r: f64) -> Option<f64> {
+        match self.slip {
+            Slip::Sharpness(x) => Some(x),
+            _ => self.truth.sharpness(r),
+        }
+    }
+    fn entropy(&self, r: f64) -> f64 {
+        let wrong = if self.slip == Slip::Entropy {
+            1e-3
+        } else {
+            0.0
+        };
+        self.truth.entropy(r) + wrong
+    }
+    fn pieces(&self) -> &[Piece] {
+        self.truth.pieces()
+    }
+    fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
+        self.truth.outputs(omega, v, out);
+        if self.slip == Slip::Missing {
+            out.pop();
+        }
+        for possible in out {
+            possible.seen = self.observe(possible.y, omega, v);
+            possible.weight *= self.off(Slip::Weight);
+            if self.slip == Slip::Told {
+                possible.seen.log_evidence -= SMALL;
+            }
+        }
+    }
+}
+
+fn slips(truth: impl Likelihood, slip: Slip) -> Failure {
+    match check_output(&False { truth, slip }) {
+        Ok(report) => panic!("{slip:?} passed\n{report}"),
+        Err(failure) => failure,
+    }
+}
+
+#[test]
+fn an_output_without_a_fault_passes() {
+    let (truth, slip) = (Logistic, Slip::None);
+    check_output(&False { truth, slip }).unwrap();
+}
+
+#[test]
+fn each_identity_of_an_output_refuses_what_breaks_it() {
+    let mut failures = Vec::new();
+    for (slip, identities) in [
+        (
+            Slip::Evidence,
+            &["∂lnP/∂ω = score", "P(y) = ∫ N(h) P(y|h) dh"][..],
+        ),
+        (Slip::Score, &["∂lnP/∂ω = score", "E h = ω + V score"]),
+        (Slip::Drift, &["E score = 0"]),
+        (
+            Slip::Curvature,
+            &[
+                "-∂score/∂ω = curvature",
+                "∂lnP/∂V = (score² - curvature)/2",
+                "Var h = V - V² curvature",
+                "E curvature = E score²",
+            ],
+        ),
+        (Slip::Mean, &["E h by integration", "E E[h|y] = ω"]),
+        (
+            Slip::Variance,
+            &["Var h by integration", "E E[(h - ω)²|y] = V"],
+        ),
+        (Slip::Negative, &["variance >= 0"]),
+        (Slip::NotFinite, &["values are finite"]),
+        (Slip::Column, &["observe_into = observe"]),
+        (Slip::Parity(Parity::Even), &["even: P(y|ω) under ω → -ω"]),
+        (Slip::Weight, &["normalisation: Σ P(y) = 1"]),
+        (Slip::Missing, &["normalisation: Σ P(y) = 1"]),
+        (Slip::Told, &["outputs tell what observe tells"]),
+        (Slip::Sampler, &["sampler: E score = 0"]),
+        (Slip::Forbidden, &["outputs drawn are allowed"]),
+        (Slip::Labels, &["outputs drawn are among the labels"]),
+        (Slip::Entropy, &["entropy: E H(y|h)"]),
+        (Slip::Sharpness(0.5), &["V → 0: V E score² = sharpness"]),
+        (Slip::Sharpness(2.0), &["sharpness is a probability"]),
+    ] {
+        let failure = slips(Logistic, slip);
+        for identity in identities {
+            assert!(failure.names(identity), "{slip:?}, {identity}: {failure}");
+        }
+        failures.push(failure);
+    }
+    let abs = Noiseless::new(PiecewiseLinear::abs());
+    failures.push(slips(abs, Slip::Parity(Parity::Odd)));
+    let wide = slips(Poisson::exponential(), Slip::SamplerWide);
+    assert!(wide.names("sampler: E curvature = E score²"), "{wide}");
+    failures.push(wide);
+    no_identity_without_power(output_reports(), &failures);
 }

@@ -3,6 +3,7 @@ use std::fmt::Debug;
 
 use super::{Activation, Channel, Parity, Piece};
 use crate::Moments;
+use crate::special::{log_cosh, log1p_exp};
 
 /// An increasing bounded function with two derivatives.
 ///
@@ -25,6 +26,11 @@ pub trait Curve: Debug + Send + Sync {
 
     /// Symmetry under a change of sign.
     fn parity(&self) -> Parity;
+
+    /// `ln φ'(h)`; the curves of this crate know it where the slope underflows, too.
+    fn log_slope(&self, h: f64) -> f64 {
+        self.jet(h)[1].ln()
+    }
 }
 
 /// `tanh h`.
@@ -64,6 +70,9 @@ impl Curve for Tanh {
     fn parity(&self) -> Parity {
         Parity::Odd
     }
+    fn log_slope(&self, h: f64) -> f64 {
+        -2.0 * log_cosh(h)
+    }
 }
 
 impl Curve for Sigmoid {
@@ -89,6 +98,9 @@ impl Curve for Sigmoid {
     }
     fn parity(&self) -> Parity {
         Parity::None
+    }
+    fn log_slope(&self, h: f64) -> f64 {
+        -log1p_exp(h) - log1p_exp(-h)
     }
 }
 
@@ -121,6 +133,9 @@ impl Curve for Erf {
     }
     fn parity(&self) -> Parity {
         Parity::Odd
+    }
+    fn log_slope(&self, h: f64) -> f64 {
+        (2.0 / PI.sqrt()).ln() - h * h
     }
 }
 

@@ -1,7 +1,7 @@
-//! Every identity that a law or an activation must obey, run on any implementor.
+//! Every identity that a law, an activation or an output must obey, run on any implementor.
 //!
-//! [`check_law`] and [`check_activation`] know nothing of the kinds in this crate: they use the
-//! traits alone, at signal-to-noise ratios `a E x²` from 1e-6 to 1e8, and compare what an
+//! [`check_law`], [`check_activation`] and [`check_output`] know nothing of the kinds in this crate: they
+//! use the traits alone, over wide ranges of signal-to-noise ratios, and compare what an
 //! implementor states in one method with what follows from another. A [`Failure`] names every
 //! identity broken, where it is broken most, both values and the seed; a [`Report`] says what
 //! was compared, how often and how closely.
@@ -71,11 +71,13 @@
 mod activation;
 mod derivative;
 mod law;
+mod output;
 mod report;
 
 pub use activation::{check_activation, check_activation_with};
 pub use derivative::derivative;
 pub use law::{check_law, check_law_with};
+pub use output::{check_output, check_output_with};
 pub use report::{Case, Failure, Report, Row};
 
 use rand::SeedableRng;

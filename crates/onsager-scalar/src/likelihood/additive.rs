@@ -4,7 +4,7 @@ use std::sync::Arc;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Form, Likelihood, Seen};
+use super::{Form, Likelihood, Possible, Seen};
 use crate::activation::{Activation, Parity, Piece};
 use crate::{Channels, Moments, Precisions, ScalarError};
 
@@ -109,7 +109,7 @@ impl Likelihood for Additive {
         self.phi.bend()
     }
     /// None: averages go through the layer.
-    fn outputs(&self, _: f64, _: f64, _: &mut Vec<(f64, f64)>) {}
+    fn outputs(&self, _: f64, _: f64, _: &mut Vec<Possible>) {}
 }
 
 /// A likelihood of `h + √variance n` instead of `h`: noise before the output.
@@ -172,6 +172,9 @@ impl Likelihood for Blurred {
     fn allows(&self, y: f64) -> bool {
         self.sharp.allows(y)
     }
+    fn labels(&self) -> Option<&[f64]> {
+        self.sharp.labels()
+    }
     fn parity(&self) -> Parity {
         self.sharp.parity()
     }
@@ -195,8 +198,8 @@ impl Likelihood for Blurred {
             outputs.clear();
             let h = r.sqrt() * t;
             self.sharp.outputs(h, self.variance, &mut outputs);
-            let log = |y: f64| self.sharp.observe(y, h, self.variance).log_evidence;
-            let sum: f64 = outputs.iter().map(|(y, w)| w * log(*y)).sum();
+            let logs = outputs.iter().map(|p| p.weight * p.seen.log_evidence);
+            let sum: f64 = logs.sum();
             -crate::special::normal_density(t) * sum
         };
         crate::quadrature::integrate(&panels, 16, inner).map_or(f64::NAN, |e| e.value)
@@ -213,7 +216,11 @@ impl Likelihood for Blurred {
     fn bend(&self) -> Option<f64> {
         self.sharp.bend()
     }
-    fn outputs(&self, omega: f64, v: f64, out: &mut Vec<(f64, f64)>) {
+    fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
+        let first = out.len();
         self.sharp.outputs(omega, v + self.variance, out);
+        for possible in &mut out[first..] {
+            possible.seen = self.before(possible.seen, omega, v);
+        }
     }
 }

@@ -1,9 +1,10 @@
 use rand::Rng;
 
-use super::{Likelihood, Seen};
+use super::{Likelihood, Possible, Seen};
 use crate::Moments;
 use crate::activation::{Activation, Channel, Parity, Piece, PiecewiseLinear};
 use crate::quadrature::Rule;
+use crate::special::normal_density;
 
 /// `y = φ(h)` without noise, for a function made of affine pieces.
 ///
@@ -35,7 +36,6 @@ pub struct Noiseless {
 const REACH: f64 = 8.6;
 /// Width of a panel in standard deviations where nothing but a Gaussian is to be seen.
 const WIDTH: f64 = 2.5;
-const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
 /// Two preimages compete where both are as near as this: farther out, the lesser one matters at
 /// 1e-12.
 const RIVAL: f64 = 7.5;
@@ -187,6 +187,9 @@ impl Likelihood for Noiseless {
         let reached = || self.phi.pieces().iter().any(|p| preimage(p, y).is_some());
         y.is_finite() && (self.values.contains(&y) || reached())
     }
+    fn labels(&self) -> Option<&[f64]> {
+        self.phi.is_discrete().then_some(&self.values)
+    }
     fn parity(&self) -> Parity {
         self.phi.parity()
     }
@@ -203,14 +206,14 @@ impl Likelihood for Noiseless {
     fn pieces(&self) -> &[Piece] {
         self.phi.pieces()
     }
-    fn outputs(&self, omega: f64, v: f64, out: &mut Vec<(f64, f64)>) {
+    fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
         /// Nodes of a panel.
         const ORDER: usize = 12;
         for y in &self.values {
-            let log = self.observe(*y, omega, v).log_evidence;
+            let seen = self.observe(*y, omega, v);
             // Below, weights and scores underflow one after the other.
-            if log > -600.0 {
-                out.push((*y, log.exp()));
+            if seen.log_evidence > -600.0 {
+                out.push(Possible::counted(*y, seen));
             }
         }
         let sd = v.sqrt();
@@ -259,8 +262,9 @@ impl Likelihood for Noiseless {
                         _ => left + width,
                     };
                     out.extend(rule.on(left, right).map(|(z, w)| {
-                        let density = (-0.5 * z * z).exp() * FRAC_1_SQRT_2PI;
-                        (p.offset + p.slope * (omega + sd * z), w * density)
+                        let y = p.offset + p.slope * (omega + sd * z);
+                        let (weight, seen) = (w * normal_density(z), self.observe(y, omega, v));
+                        Possible { y, weight, seen }
                     }));
                     left = right;
                 }

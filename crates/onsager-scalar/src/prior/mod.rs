@@ -140,7 +140,7 @@ fn probability(quantity: &'static str, value: f64) -> Result<f64, ScalarError> {
 const FAINT: f64 = 0.5;
 
 /// Uniform in `[0, 1)`, from 53 random bits.
-fn uniform(rng: &mut dyn Rng) -> f64 {
+pub(crate) fn uniform(rng: &mut dyn Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 * (-53f64).exp2()
 }
 
