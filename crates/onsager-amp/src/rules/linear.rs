@@ -22,18 +22,16 @@ use crate::{
 /// the wrong size makes the iteration unstable. Backwards, with `g = (E h - ω)/V`: `Λ = |g|²/k`,
 /// `γ = Wᴴ g/√k + Λ x`.
 ///
-/// Where data may be without noise ([`Linear::by_curvature`]), `Λ` is the average of `1/V - Var h/V²` as soon as
-/// that or `|g|²` exceeds half of the bound `rows/V`. The two agree on average; but an estimate that claims less
-/// than its error has a `|g|²` too large by the square of the ratio, and without noise would square its
-/// claim at every step; and one that is exact has `g = 0`, and would be forgotten. Below, where little is said, the difference
-/// has the sign of its fluctuations, and the square does not.
+/// Behind outputs ([`Linear::by_curvature`]), `Λ` is the average of `1/V - Var h/V²`, at least 0. The two agree on
+/// average, but an estimate that claims less than its error has a `|g|²` too large by the square of the
+/// ratio, and squares its claim at every step; and one that is exact has `g = 0`, and would be forgotten.
 ///
 /// With one variance per component, `V_i = Σ_j |W_ij|² c_j/k` and `Λ_j = Σ_i |W_ij|² |g_i|²/k`.
 pub struct Linear<F: Field = f64> {
     matrix: Counted<Arc<dyn LinearOperator<F>>>,
     variances: Variances,
     floor: f64,
-    /// Whether strong messages are measured by their curvature.
+    /// Whether messages are measured by their curvature.
     by_curvature: bool,
     /// `g` of the past backward messages, averaged as they are.
     score: Option<DMatrix<F>>,
@@ -55,7 +53,7 @@ impl<F: Field> Linear<F> {
         }
     }
 
-    /// Takes `Λ` from the curvature where messages are strong, instead of `|g|²`.
+    /// Takes `Λ` from the curvature instead of `|g|²`.
     #[must_use]
     pub fn by_curvature(mut self) -> Self {
         self.by_curvature = true;
@@ -117,14 +115,12 @@ impl<F: Field> Linear<F> {
         let precision = match self.variances {
             Variances::Shared => {
                 let one = |t: usize| {
-                    let sum = square.column(t).sum();
                     let certain = ports.sent(1).precision.mean(t);
-                    let bound = g.nrows() as f64 * certain;
-                    let curvature = bound * (1.0 - variance.mean(t) * certain).max(0.0);
-                    if self.by_curvature && sum.max(curvature) > 0.5 * bound {
-                        curvature / k
+                    if self.by_curvature {
+                        let told = (1.0 - variance.mean(t) * certain).max(0.0);
+                        told * certain * g.nrows() as f64 / k
                     } else {
-                        sum / k
+                        square.column(t).sum() / k
                     }
                 };
                 Diagonal::Shared((0..g.ncols()).map(one).collect())
