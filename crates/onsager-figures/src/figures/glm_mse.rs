@@ -62,7 +62,7 @@ impl Figure for GlmMse {
     fn simulation(&self, profile: Profile) -> Vec<Job> {
         let mut jobs: Vec<_> = cases(profile).iter().flat_map(Case::simulation).collect();
         for steps in steps(profile) {
-            let count = profile.pick(TRIALS / 2, TRIALS, 4 * TRIALS);
+            let count = profile.pick(TRIALS, TRIALS, 4 * TRIALS);
             for (rank, p) in RANKS.into_iter().zip(ladder(steps.size(profile))) {
                 let key = format!("steps {} p={p} trials={count}", steps.case.prior);
                 let run = move |context: &Context| steps.simulate(context, rank, p, count);
@@ -276,7 +276,7 @@ fn cases(profile: Profile) -> Vec<Case> {
                 far: far.into(),
                 near: profile.pick(&[][..], near, near).into(),
                 largest: profile.pick(400, 400, 1600),
-                many: profile.pick(200, 320, 640),
+                many: profile.pick(320, 320, 640),
                 judged: match profile {
                     Profile::Quick if is_layered => Vec::new(),
                     _ => judged.into(),

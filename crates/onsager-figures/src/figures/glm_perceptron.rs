@@ -98,7 +98,7 @@ impl Figure for GlmPerceptron {
             }
         }
         for (name, ratio, largest) in judged(profile) {
-            let count = profile.pick(280, 400, 1600);
+            let count = profile.pick(500, 500, 1600);
             for (rank, p) in RANKS.into_iter().zip(ladder(largest)) {
                 let key = format!("mean {name} α={ratio} p={p} trials={count}");
                 jobs.push(Job::new(key, move |context| {
