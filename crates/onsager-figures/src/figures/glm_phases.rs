@@ -202,8 +202,9 @@ fn abscissae(signal: &str, count: usize) -> Vec<f64> {
     let mut all: Vec<f64> = (0..count)
         .map(|i| WIDEST * (i + 1) as f64 / count as f64)
         .collect();
-    // The nearest value makes room.
-    for dual in DUAL {
+    // The nearest value makes room; a coarse grid has none for the kink at 1.
+    let kink = (count > 4).then_some(1.0);
+    for dual in DUAL.into_iter().chain(kink) {
         let near = |x: &&mut f64| (**x - dual).abs() < 0.5001 * WIDEST / count as f64;
         if let Some(x) = all.iter_mut().find(near) {
             *x = dual;
