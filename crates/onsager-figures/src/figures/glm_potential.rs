@@ -89,8 +89,8 @@ const SIGNALS: [Model; 4] = [
 const FREEDOM: f64 = 0.25;
 /// Ratios at which slopes are compared, away from jumps by more than the differences reach.
 const JUDGED: [f64; 3] = [0.2, 0.8, 1.6];
-/// The ratio at which evidence is compared with information.
-const SIMULATED: f64 = 1.5;
+/// The ratio at which evidence is compared with information: where one more measurement tells much.
+const SIMULATED: f64 = 0.3;
 const RANGE: (f64, f64) = (0.05, 2.0);
 /// Relative step of differences of eighth order.
 const STEP: f64 = 0.03;
@@ -155,7 +155,7 @@ impl Figure for GlmPotential {
                 }));
             }
         }
-        let count = profile.pick(160, 200, 400);
+        let count = profile.pick(200, 200, 400);
         for model in signals(profile) {
             for (rank, p) in RANKS.into_iter().zip(ladder(size(profile))) {
                 let key = format!("evidence {} {p} trials={count}", model.name);
@@ -327,7 +327,7 @@ fn signals(profile: Profile) -> Vec<Model> {
 }
 
 fn size(profile: Profile) -> usize {
-    profile.pick(240, 240, 960)
+    profile.pick(320, 320, 1280)
 }
 
 impl Model {
