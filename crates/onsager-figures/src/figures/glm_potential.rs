@@ -438,6 +438,8 @@ impl Model {
             let run = |start| -> Result<f64, FigureError> {
                 let settings = Settings {
                     start,
+                    // One random start of phase retrieval misses now and then.
+                    restarts: if self.is_modulus { 2 } else { 0 },
                     tolerance: REST,
                     seed,
                     ..Settings::default()
@@ -467,7 +469,9 @@ impl Model {
         }
         fraction("alike".into(), number(&|run| is_near(run[0], run[1])));
         for (i, start) in STARTS.into_iter().enumerate() {
-            let errors: Vec<f64> = runs.iter().map(|run| run[i]).collect();
+            // Drawn is the mean of those that found it: a few that missed would move it by decades.
+            let errors = runs.iter().map(|run| run[i]);
+            let errors: Vec<f64> = errors.filter(|error| is_near(*error, ends[i])).collect();
             rows.push(Row::measured(self.name, start, ratio, Sample::of(&errors)));
         }
         Ok(rows)
