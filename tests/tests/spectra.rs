@@ -6,11 +6,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use nalgebra::{DMatrix, DVector};
-use onsager_amp::{Damping, Iteration, Problem, Settings, Start, infer_observed};
+use onsager_amp::{Damping, Iteration, Problem, Settings, Start, infer_observed, spectral};
 use onsager_ensembles::Seed;
 use onsager_model::{Chain, Instance, Teacher};
 use onsager_replica::spectral::{
-    Covariance, SpikedMatrix, lamp_overlaps, lamp_spectrum, pca_spectrum,
+    Covariance, SpikedMatrix, Status, lamp, lamp_overlaps, lamp_spectrum, lamp_within, pca_spectrum,
 };
 use onsager_replica::trajectory;
 use onsager_scalar::Prior;
@@ -229,6 +229,211 @@ fn a_layer_with_a_mean_has_an_outlier_at_one() {
             0.06 * width,
             &format!("edge at {noise}"),
         );
+    }
+}
+
+fn plain(layers: &[(f64, &str)]) -> Chain {
+    let latent = Chain::new(Arc::new(Gaussian::standard()));
+    layers.iter().fold(latent, |chain, layer| {
+        let phi = match layer.1 {
+            "sign" => PiecewiseLinear::sign(),
+            "relu" => PiecewiseLinear::relu(),
+            _ => PiecewiseLinear::linear(),
+        };
+        chain.layer(layer.0, Arc::new(phi))
+    })
+}
+
+/// Layers on both sides: bulk, outlier and overlaps of matrices that are built here; the estimate of
+/// the library is their leading eigenvector.
+#[test]
+fn layered_left_factors_have_the_predicted_eigenvectors() {
+    let (noise, beta) = (0.5, 0.8);
+    for (right, left) in [
+        (vec![(2.0, "linear")], vec![(1.6, "linear")]),
+        (vec![(2.0, "sign")], vec![(2.0, "sign")]),
+        (vec![(2.0, "sign")], vec![(1.6, "relu")]),
+    ] {
+        let name = format!("{right:?} {left:?}");
+        let tree = plain(&right)
+            .spiked_wishart(noise, beta, plain(&left))
+            .unwrap();
+        let n = (beta * P as f64) as usize;
+        let rho_u = tree.variables().last().unwrap().second_moment;
+        let matrix_of = SpikedMatrix::of(&tree).unwrap();
+        let predicted = lamp_spectrum(&Covariance::of(&tree).unwrap(), matrix_of).unwrap();
+        let found = means(&name, |stream| {
+            let ((x, k), (u, l)) = (signal(P, &right, stream), signal(n, &left, stream));
+            let p = P as f64;
+            let y = &u * x.transpose() / p.sqrt() + matrix(n, P, stream) * noise.sqrt();
+            let system = &l + DMatrix::identity(n, n) * noise;
+            let filter = &l * system.try_inverse().unwrap();
+            let square = y.transpose() * &filter * &y / p;
+            let m = (square - DMatrix::identity(P, P) * (beta * rho_u)) / noise;
+            let (values, v) = leading(&k, &m);
+            [
+                values[0],
+                values[1],
+                cosine(&v, &x),
+                cosine(&(filter * y * &v), &u),
+            ]
+        });
+        agrees(found[0], 1.0, &format!("{name}: outlier"));
+        let support = predicted.support();
+        let width = support.upper() - support.lower();
+        near(
+            found[1].0,
+            support.upper(),
+            0.06 * width,
+            &format!("{name}: edge"),
+        );
+        agrees(found[2], predicted.overlap, &format!("{name}: overlap"));
+        let on_left = predicted.overlap_left.unwrap();
+        agrees(found[3], on_left, &format!("{name}: overlap on the left"));
+        // Blind to the layers on the left, the theory would say less.
+        let blind = lamp_within(&Covariance::signal(&tree).unwrap(), matrix_of).unwrap();
+        assert!(
+            lamp(&tree).unwrap().cos_squared > blind.cos_squared + 0.01,
+            "{name}"
+        );
+
+        let sizes = tree.sizes(tree.signal_index(), P);
+        let stream = |purpose: &str| Seed(5).stream("left", 0, 0, purpose);
+        let instance = Instance::draw(&tree, &sizes, stream, Teacher::fixed()).unwrap();
+        let problem = Problem::new(&tree, &instance).unwrap();
+        let estimate = spectral::lamp(&problem).unwrap();
+        assert!(estimate.converged);
+        let dense = |o: &dyn onsager_operators::LinearOperator| {
+            let size = o.shape().columns;
+            o.apply(&DMatrix::identity(size, size)).unwrap()
+        };
+        let last = tree.variables().len() - 1;
+        let [k, l] = [tree.signal_index(), last]
+            .map(|v| dense(spectral::moments(&problem, v).unwrap().second().as_ref()));
+        let y = dense(
+            instance
+                .operator(tree.factors().len() - 1)
+                .unwrap()
+                .as_ref(),
+        );
+        let rows = y.nrows();
+        let filter = &l
+            * (&l + DMatrix::identity(rows, rows) * noise)
+                .try_inverse()
+                .unwrap();
+        let shift = rho_u * rows as f64 / P as f64;
+        let square = y.transpose() * &filter * &y / P as f64;
+        let (values, v) = leading(&k, &((square - DMatrix::identity(P, P) * shift) / noise));
+        near(estimate.value, values[0], 1e-8, "eigenvalue");
+        let v = v.normalize();
+        near(
+            estimate.squared_cosine(v.as_slice()),
+            1.0,
+            1e-9,
+            "eigenvector",
+        );
+        let u = filter * y * v;
+        let cosine = estimate.squared_cosine_left(u.as_slice()).unwrap();
+        near(cosine, 1.0, 1e-9, "left eigenvector");
+    }
+}
+
+/// Given linear layers on both sides, a Gaussian prior: the linear theory is that of the fixed point.
+#[test]
+fn two_linear_layers_attain_the_optimum() {
+    for (noise, beta) in [(0.3, 0.8), (1.0, 2.0), (5.0, 2.0)] {
+        let chain = |a| plain(&[(a, "linear")]);
+        let tree = chain(2.0).spiked_wishart(noise, beta, chain(0.7)).unwrap();
+        let best = onsager_replica::StateEvolution::new(&tree).unwrap();
+        let best = best.predict().unwrap().optimal;
+        let found = lamp(&tree).unwrap();
+        near(found.mse, best.mmse, 1e-8, "error");
+        near(
+            found.mse_left.unwrap(),
+            best.mmse_left.unwrap(),
+            1e-8,
+            "error on the left",
+        );
+        let threshold = (beta * 3.0 * 1.7f64).sqrt();
+        near(found.threshold, threshold, 1e-12, "threshold");
+    }
+}
+
+/// Two relu layers: the covariance from the matrices against second moments of many drawn signals,
+/// and its eigenvalues as a prediction of what the method finds.
+#[test]
+fn deep_layers_with_a_mean_have_measured_covariances() {
+    let (noise, p) = (0.3, 240);
+    let tree = plain(&[(1.5, "relu"), (2.0, "relu")])
+        .spiked_wigner(noise)
+        .unwrap();
+    assert!(Covariance::of(&tree).is_err());
+    let sizes = tree.sizes(tree.signal_index(), p);
+    let rho = tree.signal().second_moment;
+    let (mut differences, mut squares) = (vec![], vec![]);
+    for trial in 0..TRIALS {
+        let stream = |purpose: &str| Seed(trial).stream("deep", 0, 0, purpose);
+        let instance = Instance::draw(&tree, &sizes, stream, Teacher::fixed()).unwrap();
+        let problem = Problem::new(&tree, &instance).unwrap();
+        let prior = spectral::moments(&problem, tree.signal_index()).unwrap();
+        let k = prior.covariance.apply(&DMatrix::identity(p, p)).unwrap();
+        let square = prior.square_mean();
+        squares.push(k.trace() / p as f64 + square - rho);
+        if trial == 0 {
+            // Means over signals behind the same matrices.
+            const DRAWS: usize = 4000;
+            let weights: Vec<DMatrix<f64>> = [1, 3]
+                .map(|f| {
+                    let w = instance.operator(f).unwrap();
+                    let size = w.shape().columns;
+                    w.apply(&DMatrix::identity(size, size)).unwrap() / (size as f64).sqrt()
+                })
+                .into();
+            let mut stream = Seed(3).stream("deep", 0, 0, "signals");
+            let signals = weights
+                .iter()
+                .fold(matrix(weights[0].ncols(), DRAWS, &mut stream), |x, w| {
+                    (w * x).map(|h| h.max(0.0))
+                });
+            let mean = signals.column_mean();
+            let distance = (&mean - DVector::from_vec(prior.mean.clone())).norm();
+            // A component errs by the root of its variance over the draws; the rest is order 1/√p.
+            near(distance / mean.norm(), 0.0, 0.1, "mean");
+            let centred = DMatrix::from_fn(p, DRAWS, |i, j| signals[(i, j)] - mean[i]);
+            let sampled = &centred * centred.transpose() / DRAWS as f64;
+            let product = |a: &DMatrix<f64>, b: &DMatrix<f64>| a.dot(b) / (a.norm() * b.norm());
+            let off = |m: &DMatrix<f64>| m - DMatrix::from_diagonal(&m.diagonal());
+            assert!(product(&off(&sampled), &off(&k)) > 0.9);
+            near(off(&k).norm() / off(&sampled).norm(), 1.0, 0.1, "norm");
+        }
+        let measured = Covariance::drawn(prior.eigenvalues().unwrap(), square).unwrap();
+        assert_eq!(measured.overlap_status(), Status::Measured);
+        let theory = lamp_within(&measured, SpikedMatrix::Wigner { noise }).unwrap();
+        // At the norm of a typical signal, which moves the eigenvalue by (|x|²/p - ρ)/Δ.
+        let x = instance.truth(tree.signal_index()).unwrap();
+        let x = normed(DVector::from_column_slice(x), rho);
+        let mut stream = Seed(trial).stream("deep", 0, 0, "noise");
+        let g = matrix(p, p, &mut stream) * (noise / 2.0).sqrt();
+        let y = &x * x.transpose() / (p as f64).sqrt() + &g + g.transpose();
+        let spiked = spectral::SpikedMatrix {
+            matrix: Arc::new(onsager_operators::Dense::from_matrix(&y).unwrap()),
+            noise,
+            left: None,
+        };
+        let lamp = spectral::lamp_with(&spiked, prior.second().as_ref(), rho).unwrap();
+        let found = lamp.squared_cosine(x.as_slice());
+        differences.push(found - theory.cos_squared);
+    }
+    let n = TRIALS as f64;
+    for (what, values, most) in [
+        ("overlap", differences, 0.02),
+        ("mean square", squares, 0.02 * rho),
+    ] {
+        let mean = values.iter().sum::<f64>() / n;
+        let square: f64 = values.iter().map(|d| (d - mean).powi(2)).sum();
+        let error = (square / (n * (n - 1.0))).sqrt();
+        near(mean, 0.0, 5.0 * error + 5.0 / p as f64 * rho, what);
+        assert!(error < most, "{what}: {error}");
     }
 }
 

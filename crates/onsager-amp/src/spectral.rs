@@ -3,6 +3,8 @@
 //! Nothing of size `p x p` is formed that was not given: covariances are operators, eigenvectors
 //! come from Lanczos iterations.
 
+mod prior;
+
 use std::sync::Arc;
 
 use nalgebra::DMatrix;
@@ -11,11 +13,14 @@ use onsager_model::FactorKind;
 use onsager_operators::lanczos::{
     Eigenpair, LanczosSettings, top_eigenpair, top_eigenpair_preconditioned,
 };
-use onsager_operators::{Adjoint, Gram, LinearOperator, Scaled, Shape, Shifted};
+use onsager_operators::solve::conjugate_gradients;
+use onsager_operators::{Adjoint, Counted, Gram, LinearOperator, Scaled, Shape, Shifted};
 use onsager_scalar::Prior;
 use onsager_scalar::prior::Gaussian;
 
 use crate::{AmpError, Diagonal, Message, Problem};
+
+pub use prior::{PriorMoments, moments};
 
 /// A leading eigenvector, used as a direction of the signal.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +34,8 @@ pub struct Spectral {
     /// Norm of `Γ v - value · v`.
     pub residual: f64,
     /// Products with matrices: with `Y`, one a step (two if it is rectangular); [`lamp`] adds two a
-    /// step with every `W`, and [`lamp_with`] one with the covariance.
+    /// step with every `W`, and [`lamp_with`] one with the covariance. With a layered left factor
+    /// every step solves a linear system by conjugate gradients, two products with its `W` each.
     pub products: u64,
     /// Whether the residual met its bound.
     pub converged: bool,
@@ -61,16 +67,18 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
         &generic(problem.signal_size()),
         LanczosSettings::default(),
     )?;
-    spiked.found(pair, 1.0, 0)
+    spiked.found(pair, 1.0, 0, &|y| Ok(y.to_vec()))
 }
 
-/// Leading eigenvector of linearised message passing, `K` the covariance of the layered prior and
+/// Leading eigenvector of linearised message passing, `K = E[x xᵀ | W]` of the prior ([`moments`]) and
 /// `ρ` the mean square of the signal:
 ///
 /// - `Γ = K (Y/√p - ρ)/Δ`;
 /// - `Γ = K (ρ_u YᵀY/(p(Δ + ρ_u ρ)) - β ρ_u)/Δ` for a rectangular matrix with `β = n/p` and
 ///   independent centred `u`, `ρ_u = E u²`. The left factor is left out by its own fixed point,
-///   `u = ρ_u Y v/(√p (Δ + ρ_u ρ))`.
+///   `u = ρ_u Y v/(√p (Δ + ρ_u ρ))`;
+/// - `Γ = K (Yᵀ F Y/p - β ρ_u)/Δ` with `F = L (Δ + ρ L)⁻¹`, `L = E[u uᵀ | W]`, for a left factor with
+///   layers or a mean, and `u = F Y v/√p`.
 ///
 /// The outlier sits at 1 below the weak-recovery threshold; for a linear prior the direction is
 /// that of the fixed point of message passing, up to `O(p^(-1/2))`.
@@ -94,28 +102,98 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
 /// ```
 ///
 /// # Errors
-/// As for [`pca`]; a prior or a layer that is not centred, for which zero is no fixed point; a left
-/// factor with layers or a mean.
+/// As for [`pca`].
 pub fn lamp(problem: &Problem) -> Result<Spectral, AmpError> {
     let spiked = SpikedMatrix::of(problem)?;
-    if let Some(u) = left_of(problem) {
-        let of = |f: &&onsager_model::Factor| f.variables.as_slice() == [u];
-        let law = problem.tree.factors().iter().find(of).map(|f| &f.kind);
-        let variable = &problem.tree.variables()[u];
-        if !matches!(law, Some(FactorKind::Prior(_))) || variable.mean != 0.0 {
-            return Err(AmpError::NotSupported(format!(
-                "a linear theory of the left factor \"{}\", which is not made of independent \
-                 centred components,",
-                variable.name
-            )));
-        }
-    }
-    let covariance = covariance(problem)?;
+    let signal = problem.tree.signal_index();
+    let covariance = moments(problem, signal)?.second();
     let rho = problem.tree.signal().second_moment;
-    let layers = problem.tree.factors()[..=problem.tree.signal_index()]
-        .iter()
-        .filter(|f| matches!(f.kind, FactorKind::Linear { .. }));
-    spiked.linearised(covariance.as_ref(), rho, 2 * layers.count() as u64)
+    let cost = 2 * layers(problem, 0, signal);
+    let Some(u) = left_of(problem).filter(|u| !is_plain(problem, *u)) else {
+        return spiked.linearised(covariance.as_ref(), rho, cost);
+    };
+    let filter = Filter {
+        covariance: Counted::new(moments(problem, u)?.second()),
+        noise: spiked.noise,
+        second_moment: rho,
+    };
+    let Shape { rows, columns } = spiked.matrix.shape();
+    let mean = problem.tree.variables()[u].second_moment;
+    let square = Between {
+        matrix: spiked.matrix.as_ref(),
+        filter: &filter,
+    };
+    let centred = Shifted::new(square, -mean * rows as f64 / columns as f64)?;
+    let settings = LanczosSettings::default();
+    let pair = top_eigenpair_preconditioned(&covariance, &centred, &generic(columns), settings)?;
+    let mut found = spiked.found(pair, 1.0 / spiked.noise, cost, &|y| filter.through(y))?;
+    let inner = filter.covariance.products().forward;
+    found.products += inner * 2 * layers(problem, signal + 1, u);
+    Ok(found)
+}
+
+/// Matrices between two variables of a chain.
+fn layers(problem: &Problem, first: usize, last: usize) -> u64 {
+    let between = &problem.tree.factors()[first..=last];
+    let is_linear = |f: &&onsager_model::Factor| matches!(f.kind, FactorKind::Linear { .. });
+    between.iter().filter(is_linear).count() as u64
+}
+
+/// Whether a left factor has independent centred components.
+fn is_plain(problem: &Problem, u: usize) -> bool {
+    u == problem.tree.signal_index() + 1 && problem.tree.variables()[u].mean == 0.0
+}
+
+/// `F = L (Δ + ρ L)⁻¹`: what is left of a matrix `L` behind the noise of a product.
+struct Filter<O> {
+    covariance: Counted<O>,
+    noise: f64,
+    second_moment: f64,
+}
+
+impl<O: LinearOperator> Filter<O> {
+    /// Accuracy of the linear system: Lanczos needs a symmetric operator to its own accuracy, 1e-10.
+    const TOLERANCE: f64 = 1e-13;
+
+    fn through(&self, y: &[f64]) -> Result<Vec<f64>, AmpError> {
+        let scaled = Scaled {
+            operator: &self.covariance,
+            factor: self.second_moment,
+        };
+        let system = Shifted::new(scaled, self.noise)?;
+        let solved = conjugate_gradients(&system, y, Self::TOLERANCE)?;
+        let mut found = vec![0.0; y.len()];
+        self.covariance.apply_column(&solved, &mut found);
+        Ok(found)
+    }
+}
+
+/// `Yᵀ F Y/p`.
+struct Between<'a, O> {
+    matrix: &'a dyn LinearOperator,
+    filter: &'a Filter<O>,
+}
+
+impl<O: LinearOperator> LinearOperator for Between<'_, O> {
+    fn shape(&self) -> Shape {
+        Shape::square(self.matrix.shape().columns)
+    }
+    fn apply_column(&self, x: &[f64], y: &mut [f64]) {
+        let Shape { rows, columns } = self.matrix.shape();
+        let mut image = vec![0.0; rows];
+        self.matrix.apply_column(x, &mut image);
+        // Where the system cannot be solved the answer is not a number, which Lanczos reports.
+        let filtered = self.filter.through(&image);
+        let filtered = filtered.unwrap_or_else(|_| vec![f64::NAN; rows]);
+        self.matrix.apply_adjoint_column(&filtered, y);
+        y.iter_mut().for_each(|y| *y /= columns as f64);
+    }
+    fn apply_adjoint_column(&self, x: &[f64], y: &mut [f64]) {
+        self.apply_column(x, y);
+    }
+    fn bytes(&self) -> usize {
+        self.matrix.bytes()
+    }
 }
 
 /// [`lamp`] for any covariance `K`, given as an operator and possibly singular, of mean eigenvalue
@@ -218,21 +296,28 @@ impl SpikedMatrix {
         let centred = Shifted::new(self.square(self.weight(second_moment)), -shift)?;
         let settings = LanczosSettings::default();
         let pair = top_eigenpair_preconditioned(covariance, &centred, &generic(columns), settings)?;
-        self.found(pair, 1.0 / self.noise, cost)
+        self.found(pair, 1.0 / self.noise, cost, &|y| Ok(y.to_vec()))
     }
 
-    /// An eigenpair of `Γ/scale`, each of whose steps took `cost` products beside those with `Y`.
-    fn found(&self, pair: Eigenpair, scale: f64, cost: u64) -> Result<Spectral, AmpError> {
+    /// An eigenpair of `Γ/scale`, each of whose steps took `cost` products beside those with `Y`; the
+    /// direction on the left is that of a function of `Y v`.
+    fn found(
+        &self,
+        pair: Eigenpair,
+        scale: f64,
+        cost: u64,
+        answer: &dyn Fn(&[f64]) -> Result<Vec<f64>, AmpError>,
+    ) -> Result<Spectral, AmpError> {
         let mut products = pair.products * (1 + cost);
         let mut left = None;
         if self.left.is_some() {
             products += pair.products + 1;
             let u = DMatrix::from_column_slice(pair.vector.len(), 1, &pair.vector);
-            let u = self.matrix.apply(&u)?;
-            let norm = u.norm();
+            let u = answer(self.matrix.apply(&u)?.as_slice())?;
+            let norm = u.iter().map(|u| u * u).sum::<f64>().sqrt();
             // A matrix without any signal or noise has no direction.
-            let unit = if norm > 0.0 { u / norm } else { u };
-            left = Some(unit.as_slice().to_vec());
+            let scale = if norm > 0.0 { 1.0 / norm } else { 1.0 };
+            left = Some(u.iter().map(|u| u * scale).collect());
         }
         Ok(Spectral {
             value: pair.value * scale,
@@ -245,91 +330,34 @@ impl SpikedMatrix {
     }
 }
 
-/// Covariance of the signal given the matrices, at leading order, as an operator:
-/// `K_0 = ρ_0 I`, `K_l = (ρ_l - κ_l² ρ_{l-1}) I + κ_l² W_l K_{l-1} W_lᵀ/k_{l-1}`.
+/// Covariance of the signal given the matrices: that of its [`moments`].
 ///
 /// # Errors
-/// A prior or a layer that is not centred.
+/// As for [`moments`].
 pub fn covariance(problem: &Problem) -> Result<Arc<dyn LinearOperator>, AmpError> {
-    let tree = &problem.tree;
-    let mut k: Option<Covariance> = None;
-    let mut matrix = None;
-    // The factors up to the signal end in the variables up to it; those of a left factor follow.
-    let chain = &tree.factors()[..=tree.signal_index()];
-    for (f, factor) in chain.iter().enumerate() {
-        let outer = factor.variables[factor.variables.len() - 1];
-        let variable = &tree.variables()[outer];
-        if variable.mean != 0.0 {
-            let what = format!(
-                "a linear theory around zero of \"{}\", whose mean is not zero,",
-                variable.name
-            );
-            return Err(AmpError::NotSupported(what));
-        }
-        match &factor.kind {
-            FactorKind::Prior(law) => {
-                k = Some(Covariance {
-                    size: problem.sizes[outer],
-                    rest: law.second_moment(),
-                    layer: None,
-                });
-            }
-            FactorKind::Linear { .. } => matrix = Some(problem.operator(f)?.clone()),
-            FactorKind::Activation(phi) => {
-                let r = tree.variables()[factor.variables[0]].second_moment;
-                let gain = phi.linear_gain(r);
-                if let (Some(below), Some(matrix)) = (k.take(), matrix.take()) {
-                    k = Some(Covariance {
-                        size: problem.sizes[outer],
-                        rest: (phi.second_moment(r) - gain * gain * r).max(0.0),
-                        layer: Some((gain * gain / below.size as f64, matrix, Box::new(below))),
-                    });
-                }
-            }
-            _ => {}
-        }
-    }
-    match k {
-        Some(k) => Ok(Arc::new(k)),
-        None => Err(AmpError::NotSupported(
-            "a signal without a prior".to_string(),
-        )),
-    }
+    Ok(moments(problem, problem.tree.signal_index())?.covariance)
 }
 
-/// `rest · I + scale · W K Wᵀ`.
-struct Covariance {
-    size: usize,
-    rest: f64,
-    layer: Option<(f64, Arc<dyn LinearOperator>, Box<Covariance>)>,
-}
-
-impl LinearOperator for Covariance {
-    fn shape(&self) -> Shape {
-        Shape::square(self.size)
+/// Whether a start from the linear theory around zero exists.
+///
+/// # Errors
+/// A variable that is not centred, a left factor with layers.
+pub(crate) fn check_start(problem: &Problem) -> Result<(), AmpError> {
+    let chain = &problem.tree.variables()[..=problem.tree.signal_index()];
+    if let Some(variable) = chain.iter().find(|v| v.mean != 0.0) {
+        return Err(AmpError::NotSupported(format!(
+            "a start around zero of \"{}\", whose mean is not zero,",
+            variable.name
+        )));
     }
-    fn apply_column(&self, x: &[f64], y: &mut [f64]) {
-        match &self.layer {
-            Some((scale, w, below)) => {
-                let (mut u, mut v) = (vec![0.0; below.size], vec![0.0; below.size]);
-                w.apply_adjoint_column(x, &mut u);
-                below.apply_column(&u, &mut v);
-                w.apply_column(&v, y);
-                for (y, x) in y.iter_mut().zip(x) {
-                    *y = scale * *y + self.rest * x;
-                }
-            }
-            None => y.iter_mut().zip(x).for_each(|(y, x)| *y = self.rest * x),
-        }
+    if let Some(u) = left_of(problem).filter(|u| !is_plain(problem, *u)) {
+        return Err(AmpError::NotSupported(format!(
+            "a start from the linear theory of the left factor \"{}\", which is not made of \
+             independent centred components,",
+            problem.tree.variables()[u].name
+        )));
     }
-    fn apply_adjoint_column(&self, x: &[f64], y: &mut [f64]) {
-        self.apply_column(x, y);
-    }
-    fn bytes(&self) -> usize {
-        self.layer
-            .as_ref()
-            .map_or(0, |(_, w, below)| w.bytes() + below.bytes())
-    }
+    Ok(())
 }
 
 /// A spectral direction as an estimate: scaled, with the message behind it.

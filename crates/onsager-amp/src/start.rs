@@ -165,6 +165,7 @@ impl Engine {
     /// The linear theory around zero: see the enum.
     fn start_spectral(&mut self, problem: &Problem) -> Result<(), AmpError> {
         let tree = &problem.tree;
+        spectral::check_start(problem)?;
         let found = spectral::lamp(problem)?;
         let guess = found.scaled(problem)?;
         self.start_products += found.products + guess.products;

@@ -349,6 +349,30 @@ impl Composed {
         Step::Affine { shift, scale }.apply(self.after_steps(tau))
     }
 
+    /// `E t/(1 + tτ)` and `E t²/(1 + tτ)²` at `τ` of this law, off the support of `-1/τ`. The hint is
+    /// the coordinate of a neighbour, and becomes that of this point.
+    pub(crate) fn filtered(
+        &self,
+        tau: Complex64,
+        hint: &mut Option<Complex64>,
+    ) -> (Complex64, Complex64) {
+        let (shift, scale) = self.tail;
+        let z = (-tau.inv() - shift) / scale;
+        let above = Complex64::new(z.re, z.im.abs());
+        // On the physical sheet above the axis there is one root, from wherever it is reached.
+        let near = hint.filter(|_| above.im > 0.0);
+        let near = near.and_then(|near| self.newton(above, near, &mut None));
+        let found = near.unwrap_or_else(|| self.root(above));
+        *hint = Some(found);
+        let at = self.at(found);
+        let (first, square) = (at.first.value, at.square());
+        if z.im < 0.0 {
+            (first.conj(), square.conj())
+        } else {
+            (first, square)
+        }
+    }
+
     /// `τ` of the innermost coordinate at an angle.
     pub(crate) fn tau(&self, angle: f64) -> Complex64 {
         self.angles.tau(angle)
@@ -484,7 +508,7 @@ impl From<Resolvent> for Level {
 }
 
 impl Sheet for Composed {
-    fn residual(&self, z: Complex64, tau: Complex64) -> (Dual, bool) {
+    fn residual(&self, z: Complex64, tau: Complex64, _: &mut Option<Complex64>) -> (Dual, bool) {
         let mut at = Resolvent::of(&self.atoms, tau);
         let mut up = at.tau.value.im >= 0.0;
         for step in &self.steps {

@@ -273,8 +273,9 @@ fn to_cumulants(moments: &[f64]) -> Vec<f64> {
 /// is physical.
 pub(crate) trait Sheet {
     /// Residual at `z`, relative to its terms, with its derivative in `τ`, and whether `τ` lies on
-    /// the physical sheet, for `Im z > 0`.
-    fn residual(&self, z: Complex64, tau: Complex64) -> (Dual, bool);
+    /// the physical sheet, for `Im z > 0`. The hint is what the last call found of a second curve that
+    /// this one rests on; it saves time and changes nothing.
+    fn residual(&self, z: Complex64, tau: Complex64, hint: &mut Option<Complex64>) -> (Dual, bool);
     /// The root far above the axis.
     fn start(&self, z: Complex64) -> Complex64;
     /// No point of the support lies further from 0.
@@ -298,10 +299,11 @@ pub(crate) trait Sheet {
             1e-17 * reach
         };
         let at = |height: f64| Complex64::new(z.re, z.im + height);
+        let mut hint = None;
         let mut height = 8.0 * reach;
         let mut tau = loop {
             let guess = self.start(at(height));
-            match self.newton(at(height), guess) {
+            match self.newton(at(height), guess, &mut hint) {
                 Some(tau) => break tau,
                 None if height < 1e9 * reach => height *= 4.0,
                 None => break guess,
@@ -317,7 +319,7 @@ pub(crate) trait Sheet {
             } else {
                 factor * height
             };
-            match self.newton(at(lower), tau) {
+            match self.newton(at(lower), tau, &mut hint) {
                 Some(found) => {
                     (tau, height) = (found, lower);
                     factor = (factor * factor).max(0.04);
@@ -332,12 +334,17 @@ pub(crate) trait Sheet {
 
     /// Newton's method from a guess, in `τ` or, beyond the scale, in `-1/τ`; `None` off the physical
     /// sheet or without convergence.
-    fn newton(&self, z: Complex64, guess: Complex64) -> Option<Complex64> {
+    fn newton(
+        &self,
+        z: Complex64,
+        guess: Complex64,
+        hint: &mut Option<Complex64>,
+    ) -> Option<Complex64> {
         let one = Complex64::from(1.0);
         let mut tau = guess;
         let mut last = f64::INFINITY;
         for _ in 0..16 {
-            let f = self.residual(z, tau).0;
+            let f = self.residual(z, tau, hint).0;
             let step = f.value / (f.slope * tau);
             let (relative, reach) = (step.norm_sqr().sqrt(), tau.norm_sqr().sqrt());
             let size = relative * (reach * self.scale()).min(1.0);
@@ -351,7 +358,7 @@ pub(crate) trait Sheet {
             };
             // Quadratic convergence ends at rounding, where steps stop shrinking.
             if size < 1e-15 || (size < 1e-7 && size >= 0.25 * last) {
-                return self.residual(z, next).1.then_some(next);
+                return self.residual(z, next, hint).1.then_some(next);
             }
             (tau, last) = (next, size);
         }

@@ -330,6 +330,101 @@ fn noise_through_a_sign_layer_solves_its_equation() {
     }
 }
 
+/// Noise between a sign layer on the right and another on the left: densities solve the equation of
+/// the transform, with averages over Marchenko-Pastur laws by quadrature; free cumulants
+/// `β E dⁿ`, `d = u/(Δ + ρu)`, give the moments; at `Δ² = β E t² E u²` the edge is at 1.
+#[test]
+fn noise_between_two_layers_solves_its_equation() {
+    let (alpha, omega, beta) = (3.0, 1.5, 0.8);
+    let parts = [alpha, omega].map(|a| MarchenkoPastur::rows(a).unwrap());
+    let average = |side: usize, f: &dyn Fn(f64) -> Complex64| {
+        let part = |g: &dyn Fn(Complex64) -> f64| {
+            let found = parts[side].average(&|t| g(f(1.0 - SIGN + SIGN * t)));
+            found.unwrap().value
+        };
+        Complex64::new(part(&|z| z.re), part(&|z| z.im))
+    };
+    let law = |noise| {
+        let (right, left) = (layers(&[(alpha, SIGN)]), layers(&[(omega, SIGN)]));
+        Preconditioned::product(right, left, (1.0, 1.0), noise, beta).unwrap()
+    };
+    for noise in [0.4, 2.0] {
+        let law = law(noise);
+        let sigma = |g: Complex64| {
+            let known = average(1, &|u| ((g + 1.0) * u + noise).inv() * u);
+            (Complex64::from(1.0 / noise) - known) * beta
+        };
+        for &(a, b) in &law.support().intervals {
+            let x = a + 0.4 * (b - a);
+            let mut g = Complex64::new(0.0, 1.0);
+            for _ in 0..400 {
+                let s = sigma(g);
+                let next = (g - average(0, &|t| (s * t + x).inv() * t)) * 0.5;
+                let moved = (next - g).norm_sqr();
+                g = next;
+                if moved < 1e-30 {
+                    break;
+                }
+            }
+            let s = sigma(g);
+            let m = -average(0, &|t| (s * t + x).inv());
+            close(law.density(x), m.im / PI, 1e-10, "density");
+        }
+        if noise < 1.0 {
+            continue;
+        }
+        // In the angle of an interval the density is smooth: midpoints converge geometrically,
+        // slowly where a gap is a hundredth of the interval, as here.
+        let moment = |power: i32| -> f64 {
+            let on = |&(a, b): &(f64, f64)| -> f64 {
+                let part = |i: u32| {
+                    let (sin, cos) = ((f64::from(i) + 0.5) * PI / 320.0).sin_cos();
+                    let x = 0.5 * (a + b) + 0.5 * (b - a) * cos;
+                    law.density(x) * x.powi(power) * sin
+                };
+                (0..320).map(part).sum::<f64>() * 0.5 * (b - a) * PI / 320.0
+            };
+            law.support().intervals.iter().map(on).sum()
+        };
+        close(moment(0), 1.0, 1e-9, "mass");
+        let d = |n: i32| average(1, &|u| Complex64::from((u / (noise + u)).powi(n))).re;
+        let (k1, k2) = (beta * (d(1) - 1.0 / noise), beta * d(2));
+        let second = layers(&[(alpha, SIGN)]).moment(2);
+        close(moment(1), k1, 1e-9, "mean");
+        close(moment(2), k1 * k1 * second + k2, 1e-8, "second");
+    }
+    let square = |a| layers(&[(a, SIGN)]).moment(2);
+    let threshold = (beta * square(alpha) * square(omega)).sqrt();
+    for (factor, touches) in [(0.5, false), (1.0, true), (2.0, false)] {
+        let edge = law(factor * threshold).support().upper();
+        if touches {
+            close(edge, 1.0, 1e-12, "edge at the threshold");
+        } else {
+            assert!(edge < 0.97, "{factor}: {edge}");
+        }
+    }
+}
+
+/// Without structure on the left the law is the one of independent rows, at a scale of them.
+#[test]
+fn a_plain_left_factor_is_a_change_of_the_noise() {
+    let covariance = || layers(&[(2.0, SIGN), (0.7, SIGN)]);
+    for (noise, beta, scale) in [(0.3, 0.4, 1.0), (1.1, 2.5, 2.0)] {
+        let plain = Preconditioned::wishart(covariance(), noise / scale, beta, 1.3).unwrap();
+        let left = Composed::point(scale).unwrap();
+        let found = Preconditioned::product(covariance(), left, (1.3, scale), noise, beta).unwrap();
+        let (one, other) = (plain.support(), found.support());
+        assert_eq!(one.intervals.len(), other.intervals.len());
+        for (a, b) in one.intervals.iter().zip(&other.intervals) {
+            close(b.0, a.0, 1e-12 * a.0.abs(), "lower edge");
+            close(b.1, a.1, 1e-12 * a.0.abs(), "upper edge");
+            let x = a.0 + 0.3 * (a.1 - a.0);
+            close(found.density(x), plain.density(x), 1e-11, "density");
+        }
+        assert_eq!(one.atoms.len(), other.atoms.len());
+    }
+}
+
 /// Two values of which one is `g` off the support, from the transform of the law:
 /// `m = -E 1/(x + σt)` gives `1 + x m = -σ g`, a quadratic equation for `g`.
 fn candidates(law: &Preconditioned, x: f64, noise: f64, beta: Option<f64>) -> [f64; 2] {
@@ -425,6 +520,9 @@ fn matrices_have_these_laws() {
             + DMatrix::identity(w.nrows(), w.nrows()) * (1.0 - SIGN)
     };
     let covariance = layer(&w2, layer(&w1, DMatrix::identity(k, k)));
+    let rows = (0.5 * p as f64) as usize;
+    let w3 = matrix(rows, 60);
+    let left = layer(&w3, DMatrix::identity(60, 60));
     let root = {
         let eigen = covariance.clone().symmetric_eigen();
         let scaled = DMatrix::from_diagonal(&eigen.eigenvalues.map(f64::sqrt));
@@ -439,6 +537,28 @@ fn matrices_have_these_laws() {
     let wigner = symmetric * (noise / p as f64).sqrt() / noise - &identity / noise;
     let wishart =
         wide.transpose() * &wide / (p as f64 * (noise + 1.0)) - &identity * (beta / noise);
+    let filter = &left
+        * (&left + DMatrix::identity(rows, rows) * noise)
+            .try_inverse()
+            .unwrap();
+    let between = wide.transpose() * filter * &wide / p as f64 - &identity * (beta / noise);
+    {
+        let aside = layers(&[(1.5, SIGN)]);
+        let law = Preconditioned::product(law.clone(), aside, (1.0, 1.0), noise, beta).unwrap();
+        let measured = (&root * between * &root).symmetric_eigenvalues();
+        let (lower, upper) = (law.support().lower(), law.support().upper());
+        let width = upper - lower;
+        close(measured.min(), lower, 0.12 * width, "lower edge");
+        close(measured.max(), upper, 0.12 * width, "upper edge");
+        for x in [0.1, 0.4, 0.7, 1.0] {
+            let z = Complex64::new(lower + x * width, 0.1 * width);
+            let trace: Complex64 = measured.iter().map(|e| (-z + *e).inv()).sum();
+            let difference = trace / p as f64 - law.stieltjes(z);
+            // A trace fluctuates by 1/p, in units of the height squared.
+            let size = difference.norm_sqr().sqrt() * 0.1 * width;
+            close(size, 0.0, 8.0 / p as f64, "resolvent");
+        }
+    }
     let cases: [(DMatrix<f64>, Box<dyn Spectrum>); 3] = [
         (covariance, Box::new(law.clone())),
         (

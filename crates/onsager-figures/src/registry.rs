@@ -1,8 +1,9 @@
 use crate::figures::{
-    denoising, gap_frozen, gap_sparse, lamp_bayes, lamp_critical, lamp_fashion, lamp_mmse,
-    lamp_spectra, latent_descent, lattice_bits, lattice_detect, lattice_noise, lattice_prior,
-    lattice_scaling, lattice_time, phase_maps, sparse_phases, spiked_depth, spiked_escape,
-    spiked_fashion, spiked_mmse, spiked_potential, spiked_steps, spiked_wishart, wishart_phases,
+    denoising, gap_frozen, gap_sparse, glm_critical, glm_depth, glm_noise, glm_phases, lamp_bayes,
+    lamp_critical, lamp_fashion, lamp_mmse, lamp_spectra, latent_descent, lattice_bits,
+    lattice_detect, lattice_noise, lattice_prior, lattice_scaling, lattice_time, phase_maps,
+    sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
+    spiked_steps, spiked_wishart, wishart_phases,
 };
 use crate::{Figure, FigureError};
 
@@ -27,6 +28,10 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &lamp_critical::LampCritical,
     &spiked_fashion::SpikedFashion,
     &lamp_fashion::LampFashion,
+    &glm_phases::GlmPhases,
+    &glm_critical::GlmCritical,
+    &glm_noise::GlmNoise,
+    &glm_depth::GlmDepth,
     &lattice_bits::LatticeBits,
     &lattice_scaling::LatticeScaling,
     &lattice_noise::LatticeNoise,

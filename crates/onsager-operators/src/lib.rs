@@ -10,6 +10,7 @@ mod symmetric;
 pub mod factorisations;
 mod kernels;
 pub mod lanczos;
+pub mod solve;
 mod threads;
 
 pub use compose::{Adjoint, Counted, Gram, Identity, Product, Products, Scaled, Shifted};

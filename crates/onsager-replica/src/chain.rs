@@ -38,6 +38,10 @@ pub struct StateEvolution {
     pub(crate) variables: Vec<Variable>,
     pub(crate) factors: Vec<Arc<dyn FactorAverage>>,
     pub(crate) observation: Arc<dyn Observation>,
+    /// What is known of each variable when no message comes from above.
+    pub(crate) untold: Vec<Belief>,
+    /// First variables of stretches.
+    cuts: Vec<usize>,
 }
 
 impl StateEvolution {
@@ -68,23 +72,53 @@ impl StateEvolution {
             _ => None,
         };
         let observation = observation.ok_or_else(|| refused("it must end in an observation"))?;
-        let (variables, factors) = Self::line(tree, 0, tree.signal_index())?;
-        Ok(Self {
+        let line = Self::line(tree, 0, tree.signal_index())?;
+        Self::joined(line, observation)
+    }
+
+    fn joined(
+        (variables, factors): Line,
+        observation: Arc<dyn Observation>,
+    ) -> Result<Self, ReplicaError> {
+        let mut chain = Self {
             variables,
             factors,
             observation,
-        })
+            untold: Vec::new(),
+            cuts: vec![0],
+        };
+        let mut belief = Belief::default();
+        for (v, factor) in chain.factors.iter().enumerate() {
+            if v > 0 && chain.is_cut(v, belief) {
+                chain.cuts.push(v);
+            }
+            belief = match chain.susceptibility_at_zero(v) {
+                Some(_) => nothing(&chain.variables[v]),
+                None => factor.pass(belief, 0.0)?.outer,
+            };
+            chain.untold.push(belief);
+        }
+        Ok(chain)
+    }
+
+    /// Whether nothing goes down from variable `v` to one of which `below` is known: through an even layer
+    /// about a field whose sign is open, or through one that tells its field less than any curve is
+    /// followed for, such as a door much wider than the field.
+    fn is_cut(&self, v: usize, below: Belief) -> bool {
+        let factor = &self.factors[v];
+        let Some(layer) = factor.componentwise() else {
+            return false;
+        };
+        let told = || factor.pass(below, LN_SNR_MAX.exp()).map(|p| p.inner_snr);
+        (layer.is_even && self.susceptibility_at_zero(v - 1).is_some())
+            || told().is_ok_and(|snr| snr < LN_SNR_LEAST.exp())
     }
 
     /// The chain behind the second variable of the observation, observed directly.
     pub(crate) fn left_of(tree: &Tree) -> Result<Self, ReplicaError> {
         let last = tree.variables().len() - 1;
-        let (variables, factors) = Self::line(tree, tree.signal_index() + 1, last)?;
-        let chain = Self {
-            variables,
-            factors,
-            observation: Arc::new(Denoising { noise: 1.0 }),
-        };
+        let line = Self::line(tree, tree.signal_index() + 1, last)?;
+        let chain = Self::joined(line, Arc::new(Denoising { noise: 1.0 }))?;
         Ok(chain.truncated(chain.signal(), 1.0))
     }
 
@@ -165,6 +199,8 @@ impl StateEvolution {
             variables,
             factors: self.factors[..=v].to_vec(),
             observation: Arc::new(Denoising { noise }),
+            untold: self.untold[..=v].to_vec(),
+            cuts: self.cuts.iter().copied().filter(|c| *c <= v).collect(),
         }
     }
 
@@ -177,7 +213,7 @@ impl StateEvolution {
     }
 
     /// The stretches of the chain on which fixed points are sought: the whole chain, and the part
-    /// above every even layer below which nothing is known; each beside every state in which the
+    /// above every layer through which nothing is told; each beside every state in which the
     /// other factor of a product can be.
     pub(crate) fn stretches(&self) -> Result<Vec<Stretch<'_>>, ReplicaError> {
         let mut beside = vec![Beside::Nothing];
@@ -186,7 +222,7 @@ impl StateEvolution {
             beside = (0..left.curve()?.frozen.len())
                 .map(Beside::Frozen)
                 .collect();
-            beside.extend(left.chain.cuts().map(Beside::Moving));
+            beside.extend(left.chain.cuts.iter().copied().map(Beside::Moving));
         }
         let all = |first| {
             let stretch = move |beside: &Beside| Stretch {
@@ -196,17 +232,14 @@ impl StateEvolution {
             };
             beside.iter().map(stretch).collect::<Vec<_>>()
         };
-        Ok(self.cuts().flat_map(all).collect())
+        Ok(self.cuts.iter().copied().flat_map(all).collect())
     }
+}
 
-    /// First variables of stretches.
-    fn cuts(&self) -> impl Iterator<Item = usize> {
-        let cut = |i: &usize| {
-            let even = self.factors[*i].componentwise().is_some_and(|c| c.is_even);
-            even && self.susceptibility_at_zero(i - 1).is_some()
-        };
-        std::iter::once(0).chain((1..self.variables.len()).filter(cut))
-    }
+/// Nothing is known of a variable.
+pub(crate) fn nothing(v: &Variable) -> Belief {
+    let (overlap, mmse) = (0.0, v.second_moment);
+    Belief { overlap, mmse }
 }
 
 /// The first variable of a factor.
@@ -216,8 +249,8 @@ fn field(factor: &Factor) -> usize {
 
 type Line = (Vec<Variable>, Vec<Arc<dyn FactorAverage>>);
 
-/// The variables from `first` to the signal, with zero overlap below `first`, and those of the other
-/// factor of a product.
+/// The variables from `first` to the signal, with no message to what is below `first`, and those of the
+/// other factor of a product.
 ///
 /// Coordinates are `u = ln snr` of these variables. A fixed point of the stretch solves
 /// `ln (inner snr sent by factor i) = u_{i-1}` for every factor between two of its variables;
@@ -461,11 +494,10 @@ impl<'a> Stretch<'a> {
 
     /// What is known just below the first variable.
     fn below(&self) -> Belief {
-        let mmse = match self.first {
-            0 => 0.0,
-            i => self.chain.variables[i - 1].second_moment,
-        };
-        Belief { overlap: 0.0, mmse }
+        match self.first {
+            0 => Belief::default(),
+            i => self.chain.untold[i - 1],
+        }
     }
 
     pub(crate) fn factors(&self) -> &'a [Arc<dyn FactorAverage>] {
@@ -588,6 +620,9 @@ fn eliminated(r: Response, inner: f64, stable: &mut bool) -> f64 {
     *stable &= pivot > 0.0;
     r.overlap_by_snr + r.overlap_by_overlap * inner * r.snr_by_snr / pivot
 }
+
+/// Lowest `ln snr` that is followed.
+pub(crate) const LN_SNR_LEAST: f64 = -45.0;
 
 /// Highest `ln snr` that is searched: beyond 1e11 averages lose their digits to rounding.
 pub(crate) const LN_SNR_MAX: f64 = 25.0;

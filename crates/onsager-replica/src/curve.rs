@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use serde::Serialize;
 
 use crate::ReplicaError;
-use crate::chain::{Beside, LN_SNR_MAX, StateEvolution, Stretch};
-use crate::factor::{FactorAverage, KNOWN, Passage};
+use crate::chain::{Beside, LN_SNR_LEAST, LN_SNR_MAX, StateEvolution, Stretch};
+use crate::factor::{KNOWN, Passage};
 use crate::fixed_point::Frozen;
 use crate::path::{
     Constraint, Point, ZeroSet, between, correct, distance, fold, follow, may_hide_folds, near,
@@ -400,9 +400,11 @@ impl Stretch<'_> {
     /// Lowest `ln snr` of the first variable. Near zero overlap nothing changes below 1e-12;
     /// elsewhere the noise keeps growing as the snr falls.
     fn lowest(&self) -> f64 {
-        let even = |f: &dyn FactorAverage| f.componentwise().is_some_and(|c| c.is_even);
-        let zero = self.chain.origin().is_some() || self.chain.factors.iter().any(|f| even(&**f));
-        if zero { -27.0 } else { -45.0 }
+        let chain = self.chain;
+        let even = |v: usize| chain.factors[v].componentwise().is_some_and(|c| c.is_even);
+        let open = |v: usize| even(v) && chain.susceptibility_at_zero(v - 1).is_some();
+        let zero = chain.origin().is_some() || (1..chain.factors.len()).any(open);
+        if zero { -27.0 } else { LN_SNR_LEAST }
     }
 
     /// Whether an overlap is as small as it is followed.

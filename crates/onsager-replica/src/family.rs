@@ -5,6 +5,7 @@ use onsager_scalar::roots::bracketed_root;
 use serde::Serialize;
 
 use crate::chain::StateEvolution;
+use crate::curve::Curve;
 use crate::threshold::{Side, Threshold, ThresholdKind, Thresholds};
 use crate::{Prediction, ReplicaError};
 
@@ -109,7 +110,7 @@ fn along(
 }
 
 /// Thresholds of one member in its noise, divided by its own noise.
-struct Member {
+pub(crate) struct Member {
     value: f64,
     ratios: Vec<(Threshold, f64)>,
     hard: bool,
@@ -125,18 +126,27 @@ impl Member {
         };
         let chain = StateEvolution::new(&tree)?;
         let noise = chain.noise();
-        let curve = chain.around(noise, noise)?;
-        let found = chain.thresholds_on(&curve)?;
+        Self::on(&chain, &chain.around(noise, noise)?, value).map(Some)
+    }
+
+    /// The member at `value`, whose curve is known around its noise.
+    pub(crate) fn on(
+        chain: &StateEvolution,
+        curve: &Curve,
+        value: f64,
+    ) -> Result<Self, ReplicaError> {
+        let noise = chain.noise();
+        let found = chain.thresholds_on(curve)?;
         let ratios = found.thresholds.into_iter().map(|t| {
             let ratio = (t.value / noise).ln();
             (t, ratio)
         });
         let hard = |(low, high): &(f64, f64)| *low < noise && noise < *high;
-        Ok(Some(Self {
+        Ok(Self {
             value,
             hard: found.hard_phases.iter().any(hard),
             ratios: ratios.collect(),
-        }))
+        })
     }
 
     /// The `rank`-th threshold of the kind of `like`, of the same variable.
@@ -162,6 +172,19 @@ pub(crate) fn thresholds(
     for value in grid((low, high), MEMBERS)? {
         members.extend(Member::at(family, value)?);
     }
+    let found = passed(family, &members)?;
+    let hard_phases = phases(family, &members, &found)?;
+    Ok(Thresholds {
+        thresholds: found,
+        hard_phases,
+    })
+}
+
+/// The thresholds that neighbouring members see pass their own noise, by kind and value.
+pub(crate) fn passed(
+    family: &dyn Fn(f64) -> Result<Tree, ModelError>,
+    members: &[Member],
+) -> Result<Vec<Threshold>, ReplicaError> {
     let mut found: Vec<Threshold> = Vec::new();
     for pair in members.windows(2) {
         let (a, b) = (&pair[0], &pair[1]);
@@ -176,11 +199,7 @@ pub(crate) fn thresholds(
         }
     }
     found.sort_by(|a, b| a.kind.cmp(&b.kind).then(a.value.total_cmp(&b.value)));
-    let hard_phases = phases(family, &members, &found)?;
-    Ok(Thresholds {
-        thresholds: found,
-        hard_phases,
-    })
+    Ok(found)
 }
 
 /// Values of the parameter between which thresholds are bracketed.

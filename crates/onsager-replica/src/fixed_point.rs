@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use onsager_model::{Tree, Variable};
+use onsager_model::Tree;
 use serde::Serialize;
 
 use crate::ReplicaError;
-use crate::chain::{Beside, StateEvolution, Stretch};
+use crate::chain::{Beside, StateEvolution, Stretch, nothing};
 use crate::curve::{Below, Curve};
 use crate::factor::{Belief, Componentwise, Passage};
 use crate::path::{Point, solve};
@@ -208,7 +208,7 @@ impl StateEvolution {
         let rho = self.second_moment();
         let constant = self.observation.constant(rho, noise);
         let frozen = curve.frozen.iter().enumerate();
-        for (i, frozen) in frozen.filter(|(_, f)| noise < f.below) {
+        for (i, frozen) in frozen.filter(|(_, f)| noise <= f.below * (1.0 + ROUNDING)) {
             let mut push = |name, potential, left: Option<FixedPoint>| {
                 let stable = left.as_ref().is_none_or(|left| left.stable);
                 let potential = potential - frozen.information;
@@ -344,10 +344,7 @@ impl StateEvolution {
 
     /// What is known of a centred signal without data.
     pub(crate) fn nothing(&self) -> Belief {
-        Belief {
-            overlap: 0.0,
-            mmse: self.second_moment(),
-        }
+        nothing(&self.variables[self.signal()])
     }
 
     /// By what an infinitesimal overlap grows in one iteration, where zero overlap is a fixed
@@ -368,7 +365,8 @@ impl StateEvolution {
         // Without a message every average is of ln 1.
         let share = self.observation.share(self.nothing(), 0.0, noise);
         let zero = |chain: &Self, potential| {
-            let states: Vec<_> = chain.variables.iter().map(unknown).collect();
+            let untold = chain.variables.iter().map(nothing);
+            let states: Vec<_> = untold.map(|belief| Some((belief, 0.0))).collect();
             chain.fixed_point(&states, potential, noise, stable)
         };
         let left = self.observation.product().map(|p| zero(&p.left.chain, 0.0));
@@ -463,6 +461,8 @@ impl StateEvolution {
     }
 }
 
+/// A ratio declared at the dimension of the signal may miss it by this: there nothing else is left.
+const ROUNDING: f64 = 1e-12;
 /// Noise, in units of `E x²`, of a direct observation in place of none.
 const KNOWN_EXACTLY: f64 = 1e-9;
 
@@ -481,18 +481,13 @@ impl FixedPoint {
 impl Stretch<'_> {
     /// What is known of every variable of its chain.
     fn states(&self, u: &[f64], passages: &[Passage]) -> Vec<State> {
-        let below = self.chain.variables[..self.first].iter().map(unknown);
+        let below = self.chain.untold[..self.first].iter();
+        let below = below.map(|belief| Some((*belief, 0.0)));
         let known = passages.iter().zip(u);
         below
             .chain(known.map(|(p, u)| Some((p.outer, u.exp()))))
             .collect()
     }
-}
-
-/// Nothing is known of a variable, and nothing tells it.
-fn unknown(v: &Variable) -> State {
-    let mmse = v.second_moment;
-    Some((Belief { overlap: 0.0, mmse }, 0.0))
 }
 
 impl Below {

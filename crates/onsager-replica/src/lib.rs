@@ -15,6 +15,7 @@
 //! - [`StateEvolution`], [`Curve`], [`Prediction`], [`FixedPoint`]: the curve and its points;
 //!   [`information_at`] off the curve.
 //! - [`thresholds`], [`meetings`], [`sweep`], [`sweep_noise`], [`sweep_ratio`]: families of models.
+//! - [`Diagram`]: phase diagrams over two parameters.
 //! - [`EqualAreas`]: Maxwell's rule, a second route to information-theoretic thresholds.
 //! - [`trajectory`]: iteration by iteration, in the order of message passing.
 //! - [`spectral`]: principal components and linearised message passing.
@@ -26,6 +27,7 @@
 pub mod average;
 mod chain;
 mod curve;
+mod diagram;
 mod error;
 mod factor;
 mod family;
@@ -38,6 +40,7 @@ mod trajectory;
 
 pub use chain::StateEvolution;
 pub use curve::{Branch, Curve, CurvePoint, Fold};
+pub use diagram::{Column, Diagram, Errors, Line, LinePoint};
 pub use error::ReplicaError;
 pub use family::{Meeting, SweepPoint, meetings, sweep, sweep_noise, sweep_ratio};
 pub use fixed_point::{FixedPoint, Prediction, VariableState, information_at};

@@ -86,8 +86,8 @@ pub fn pca(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
 /// Its threshold is that of weak recovery. For linear layers and a Gaussian left factor it is
 /// Bayes-optimal.
 ///
-/// - **Domain**: centred signals; with layers of any number, see [`Covariance`]; left factors of
-///   independent centred components.
+/// - **Domain**: signals and left factors that [`Covariance`] covers; with a mean on either side
+///   there is no threshold.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -102,13 +102,23 @@ pub fn pca(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
 /// ```
 ///
 /// # Errors
-/// An observation that is not a spiked matrix; a signal or a left factor that is not centred; a
-/// left factor with layers.
+/// An observation that is not a spiked matrix; as for [`Covariance::of`].
 pub fn lamp(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
-    let (covariance, matrix) = linearised(tree)?;
+    let matrix = SpikedMatrix::of(tree)?;
+    lamp_within(&Covariance::of(tree)?, matrix)
+}
+
+/// [`lamp`] for a covariance that is known otherwise, such as a [drawn](Covariance::drawn) one.
+///
+/// # Errors
+/// As for [`lamp_spectrum`].
+pub fn lamp_within(
+    covariance: &Covariance,
+    matrix: SpikedMatrix,
+) -> Result<SpectralPrediction, ReplicaError> {
     let rho = covariance.second_moment();
     let overlap = covariance.overlap(matrix)?;
-    let left = matrix.overlap_left(rho * overlap);
+    let left = covariance.overlap_left(matrix, overlap);
     let threshold = covariance.threshold(matrix).unwrap_or(f64::INFINITY);
     Ok(SpectralPrediction::new(
         rho,
@@ -126,7 +136,7 @@ pub fn lamp(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
 /// `τ` is known with overlap `τ E t²/(1 + tτ)`. To be used as [`crate::Start::Overlaps`].
 ///
 /// # Errors
-/// As for [`lamp`].
+/// As for [`lamp`]; a signal or a left factor that is not centred, a left factor with layers.
 pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f64>, ReplicaError> {
     let (covariance, matrix) = linearised(tree)?;
     let levels = covariance.levels(matrix)?;
@@ -141,15 +151,15 @@ pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f
     let mut overlaps: std::collections::BTreeMap<_, _> = (declared.enumerate())
         .map(|(i, variable)| (variable.name.clone(), overlap(i)))
         .collect();
-    let q = overlaps[&tree.signal().name];
+    let cos_squared = overlaps[&tree.signal().name] / tree.signal().second_moment;
     for left in &tree.variables()[tree.signal_index() + 1..] {
-        let cos_squared = matrix.overlap_left(q).unwrap_or(0.0);
+        let cos_squared = covariance.overlap_left(matrix, cos_squared).unwrap_or(0.0);
         overlaps.insert(left.name.clone(), left.second_moment * cos_squared);
     }
     Ok(overlaps)
 }
 
-/// What linearised message passing works with, where zero is its fixed point.
+/// What a start from linearised message passing works with, where zero is its fixed point.
 fn linearised(tree: &Tree) -> Result<(Covariance, SpikedMatrix), ReplicaError> {
     let matrix = SpikedMatrix::of(tree)?;
     let refused = |what: &str| Err(ReplicaError::NotSupported(what.into()));

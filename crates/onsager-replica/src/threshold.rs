@@ -365,7 +365,7 @@ impl StateEvolution {
     }
 
     /// Thresholds in `p/n` as thresholds in `n/p`.
-    fn in_ratios(&self, found: Thresholds, whole: bool) -> Thresholds {
+    pub(crate) fn in_ratios(&self, found: Thresholds, whole: bool) -> Thresholds {
         let mut thresholds: Vec<Threshold> = found
             .thresholds
             .into_iter()

@@ -2,8 +2,12 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{chain, close, predict, wigner};
+use onsager_model::Chain;
 use onsager_replica::{Start, StateEvolution, information_at, sweep_noise, trajectory};
+use onsager_scalar::activation::{Noisy, PiecewiseLinear, Sigmoid, Smooth};
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher};
 
 /// Backward error of fixed points that the crate states, with room for conditioning near 1.
@@ -200,4 +204,30 @@ fn errors_name_the_quantity() {
     );
     assert!(information_at(&tree, &[1.5]).is_err());
     assert!(trajectory(&tree, &Start::SideInformation { snr: f64::NAN }, 1).is_err());
+}
+
+/// A door much wider than its field is a constant: the signal is noise about it, and its latents stay at
+/// their prior, at however many layers' distance.
+#[test]
+fn a_layer_that_tells_nothing_leaves_the_prior() {
+    let door = || Arc::new(PiecewiseLinear::door(40.0).unwrap());
+    let noisy = || Arc::new(Noisy::new(door(), 0.1, 1.0).unwrap());
+    let prior = || Chain::new(Arc::new(GaussBernoulli::new(0.5, -2.0, 1.0).unwrap()));
+    let sigmoid = Arc::new(Smooth::new(Sigmoid));
+    let chains = [
+        prior().layer(0.1, noisy()),
+        prior().layer(2.0, sigmoid).layer(0.7, noisy()),
+    ];
+    for chain in chains {
+        let found = predict(&chain.denoising(2.0).unwrap());
+        let [point] = &found.fixed_points[..] else {
+            panic!("{found:?}")
+        };
+        // x = -1 + n with unit noise, seen through a noise of 2.
+        close(point.mmse, 2.0 / 3.0, 1e-12);
+        close(point.mutual_information.unwrap(), 0.5 * 1.5f64.ln(), 1e-12);
+        let latent = &point.variables["z"];
+        close(latent.overlap, 1.0, 1e-12);
+        close(latent.mmse, 1.5, 1e-12);
+    }
 }

@@ -337,6 +337,15 @@ fn exact_linear_measurements_determine_as_many_numbers() {
         assert_eq!(x.perfect, point.value > 1.0);
         assert_eq!(x.mutual_information, None);
     }
+    // At the threshold itself, and a rounding beside it, nothing is left.
+    for ratio in [1.0, 1.0 - f64::EPSILON, 1.0 + f64::EPSILON] {
+        assert!(
+            sweep_ratio(&tree, &[ratio]).unwrap()[0]
+                .prediction
+                .algorithmic
+                .perfect
+        );
+    }
 }
 
 /// Values of tests/reference/glm.py.

@@ -353,14 +353,9 @@ fn simulations_of_rectangular_matrices_have_two_sides() {
         near(&step["variables"]["u"]["mse"], means[3], 1e-8);
     }
     let relu = wishart("wishart-relu.toml", &[("relu", 2.0)]);
-    for arguments in [
-        &["simulate", &relu, "--size", "60", "--algorithm", "lamp"],
-        &["simulate", &relu, "--size", "60", "--start", "spectral"],
-    ] {
-        let output = onsager(arguments);
-        assert_eq!(output.status.code(), Some(2));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("not supported yet"));
-    }
+    let output = onsager(&["simulate", &relu, "--size", "60", "--start", "spectral"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not supported yet"));
     let huge = onsager(&[
         "simulate",
         &model,
@@ -463,7 +458,8 @@ fn models_are_listed_and_printed() {
 #[test]
 fn help_and_version_are_no_errors() {
     assert!(text(&["--help"]).contains("predict"));
-    assert!(!text(&["--help"]).contains("phase-diagram"));
+    assert!(text(&["--help"]).contains("phase-diagram"));
+    assert!(!text(&["--help"]).contains("completions"));
     assert!(text(&["simulate", "--help"]).contains("--max-iterations"));
     assert!(text(&["--version"]).starts_with("onsager "));
 }
@@ -490,16 +486,75 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
     let p = "predict";
     let s = ["simulate", "spiked-sign", "--size"];
     let t = ["thresholds", "spiked-sign", "--parameter"];
+    let d = [
+        "phase-diagram",
+        "spiked-sign",
+        "--x",
+        "signal.layers.0.weights.aspect=1:2:2",
+        "--y",
+    ];
     let cases: &[(&[&str], &str)] = &[
         (&[], "a command is missing, allowed: predict"),
         (&["prdict"], "unknown command \"prdict\", allowed: predict"),
         (
-            &["phase-diagram", "spiked-sign"],
-            "command \"phase-diagram\" is not supported yet",
+            &["completions", "bash"],
+            "command \"completions\" is not supported yet",
         ),
         (
             &["infer", "spiked-sign", "--data", "y=y.npy", "--out", "o"],
             "infer with algorithm \"amp\" is not supported yet",
+        ),
+        (&d[..1], "<MODEL>"),
+        (&d[..2], "--x"),
+        (
+            &[&d[..], &["observation.noise=2:1:5"]].concat(),
+            "FROM < TO",
+        ),
+        (
+            &[&d[..], &["observation.noise=1:2:1"]].concat(),
+            "--y must be a range of two points or more, got \"observation.noise=1:2:1\"",
+        ),
+        (
+            &[&d[..], &["observation.noise=0:1:5"]].concat(),
+            "observation.noise",
+        ),
+        (
+            &[&d[..], &["signal.layers.0.weights.aspect=1:2:5"]].concat(),
+            "--y must be another key than --x, got \"signal.layers.0.weights.aspect\"",
+        ),
+        (&[&d[..], &["nothing=1:2:5"]].concat(), "nothing"),
+        (
+            &[&d[..], &["observation.noise=1:2:500001"]].concat(),
+            "--x and --y must be a grid of at most 1000000 points, got \"1000002\"",
+        ),
+        (
+            &[&d[..], &["observation.noise=1:2:5", "--jobs", "0"]].concat(),
+            "--jobs must be at least 1, got \"0\"",
+        ),
+        (
+            &[&d[..], &["observation.noise=1:2:5", "--refine", "21"]].concat(),
+            "21 is not in 0..=20",
+        ),
+        (
+            &[&t[..], &["observation.noise", "--meet"]].concat(),
+            "--parameter observation.noise with --meet must be another key",
+        ),
+        (
+            &[
+                &t[..],
+                &["signal.layers.0.weights.aspect", "--meet", "weak,strong"],
+            ]
+            .concat(),
+            "--meet must be two of weak-recovery, algorithmic, dynamical, information-theoretic, \
+             got \"weak,strong\"",
+        ),
+        (
+            &[
+                &t[..],
+                &["signal.layers.0.weights.aspect", "--meet", "--members", "1"],
+            ]
+            .concat(),
+            "--members must be from 2 to 10000, got \"1\"",
         ),
         (&["spectrum"], "<MODEL>"),
         (&["spectrum", "spiked-sign"], "--operator"),
@@ -959,17 +1014,205 @@ fn sizes_beyond_memory_are_refused_before_anything_is_drawn() {
     }
 }
 
+/// Measurements `y = A x` of a Gaussian signal behind a linear layer of aspect `a`: the error behind a
+/// dense one is `1 - n/p`, and the latent has `p/a` numbers to be determined.
+const LINEAR: &str = "[signal]\nprior = \"gaussian\"\n[[signal.layers]]\nweights = { ensemble = \"gaussian\", aspect = 2 }\nactivation = \"linear\"\n[observation]\nkind = \"glm\"\nsensing = { ensemble = \"gaussian\", aspect = 1 }\noutput = \"linear\"\n";
+
+/// The matrix of one kind of error.
+fn map(found: &Value, kind: &str) -> Vec<Vec<f64>> {
+    let rows = found["mmse"][kind].as_array().unwrap();
+    let row = |row: &Value| {
+        let cells = row.as_array().unwrap().iter();
+        cells.map(|cell| cell.as_f64().unwrap()).collect()
+    };
+    rows.iter().map(row).collect()
+}
+
+#[test]
+fn phase_diagrams_count_dimensions_whichever_axis_is_which() {
+    let path = file("linear-layer.toml", LINEAR);
+    let (aspect, ratio) = (
+        "signal.layers.0.weights.aspect",
+        "observation.sensing.aspect",
+    );
+    let wide = format!("{aspect}=2:4:3");
+    let tall = format!("{ratio}=0.1:0.9:5");
+    let upright = json(&["phase-diagram", &path, "--x", &wide, "--y", &tall]);
+    assert_eq!(upright["along"], "y");
+    assert_eq!(upright["x"]["parameter"], aspect);
+    assert_eq!(upright["failures"].as_array().unwrap().len(), 0);
+    let across = json(&[
+        "phase-diagram",
+        &path,
+        "--x",
+        &tall,
+        "--y",
+        &wide,
+        "--jobs",
+        "2",
+    ]);
+    assert_eq!(across["along"], "x");
+    for kind in ["algorithmic", "optimal"] {
+        let (a, b) = (map(&upright, kind), map(&across, kind));
+        assert_eq!((a.len(), b.len()), (5, 3));
+        for (i, row) in a.iter().enumerate() {
+            for (j, cell) in row.iter().enumerate() {
+                assert_eq!(*cell, b[j][i]);
+                let aspect = 2.0 + j as f64;
+                let ratio: f64 = 0.1 + 0.2 * i as f64;
+                // At the threshold itself nothing is left.
+                let is_perfect = ratio * aspect > 1.0 - 1e-12;
+                assert_eq!(*cell == 0.0, is_perfect, "{ratio} {aspect}");
+            }
+        }
+    }
+    // Optimal and easy at once, at the number of unknowns.
+    for (found, [x, y]) in [(&upright, ["x", "y"]), (&across, ["y", "x"])] {
+        let lines = found["lines"].as_array().unwrap();
+        for kind in ["algorithmic", "information-theoretic"] {
+            let line = lines.iter().find(|line| line["kind"] == kind).unwrap();
+            let points = line["points"].as_array().unwrap();
+            assert!(points.len() >= 3);
+            for point in points {
+                let aspect = point[x].as_f64().unwrap();
+                near(&point[y], 1.0 / aspect, 1e-9);
+            }
+        }
+    }
+    let table = text(&[
+        "phase-diagram",
+        &path,
+        "--x",
+        &wide,
+        "--y",
+        &tall,
+        "--refine",
+        "0",
+    ]);
+    assert!(
+        table.contains("thresholds in observation.sensing.aspect"),
+        "{table}"
+    );
+    assert_eq!(table.lines().count(), 6, "{table}");
+}
+
+/// What fails has a place and a reason, and leaves the rest as it is.
+#[test]
+fn phase_diagrams_tell_what_failed() {
+    let arguments = [
+        "phase-diagram",
+        "spiked-sign",
+        "--x",
+        "signal.layers.0.weights.aspect=1:2:2",
+        "--y",
+        "observation.noise=1e-320:1e-319:2",
+    ];
+    let output = onsager(&[&arguments[..], &["--json"]].concat());
+    let errors = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("every point failed"), "{errors}");
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(found["failures"].as_array().unwrap().len(), 4);
+    assert!(found["mmse"]["optimal"][0][0].is_null());
+}
+
+#[test]
+fn special_sparsities_are_on_the_command_line() {
+    // Values of tests/reference/sparse_thresholds.csv.
+    let sparsity = [
+        "thresholds",
+        "spiked-sparse",
+        "--parameter",
+        "signal.prior.sparsity",
+    ];
+    let found = json(
+        &[
+            &sparsity[..],
+            &["--range", "0.2:0.3", "--members", "3", "--meet"],
+        ]
+        .concat(),
+    );
+    assert_eq!(found["along"], "observation.noise");
+    let meetings = found["meetings"].as_array().unwrap();
+    assert_eq!(meetings.len(), 3, "{found}");
+    for (meeting, expected) in
+        meetings
+            .iter()
+            .zip([0.2722077363202546, 0.23911023939289627, 0.24346281512719672])
+    {
+        near(&meeting["value"], expected, 1e-6 * expected);
+    }
+    assert_eq!(
+        (&meetings[0]["merge"], &meetings[1]["merge"]),
+        (&true.into(), &false.into())
+    );
+    // There Δ_IT = ρ².
+    near(&meetings[1]["at"], 0.23911023939289627f64.powi(2), 1e-7);
+    // Phase retrieval: as many measurements as nonzero components determine all of them, half as many
+    // as components begin to.
+    let path = file(
+        "sparse-phase-retrieval.toml",
+        "[signal]\nprior = { kind = \"gauss-bernoulli\", sparsity = 0.3 }\n[observation]\nkind = \"glm\"\nsensing = { ensemble = \"gaussian\", aspect = 1 }\noutput = \"abs\"\n",
+    );
+    let found = json(&[
+        "thresholds",
+        &path,
+        "--parameter",
+        "signal.prior.sparsity",
+        "--range",
+        "0.4:0.7",
+        "--members",
+        "2",
+        "--meet",
+        "weak-recovery,information-theoretic",
+    ]);
+    assert_eq!(found["along"], "observation.sensing.aspect");
+    let meetings = found["meetings"].as_array().unwrap();
+    assert_eq!(meetings.len(), 1, "{found}");
+    near(&meetings[0]["value"], 0.5, 1e-6);
+    near(&meetings[0]["at"], 0.5, 1e-6);
+}
+
+/// Ctrl-C ends a diagram at the next column: what was computed is printed.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_phase_diagram_prints_what_it_has() {
+    let (found, errors) = interrupted(&[
+        "phase-diagram",
+        "spiked-sign",
+        "--x",
+        "signal.layers.0.weights.aspect=1:2:20000",
+        "--y",
+        "observation.noise=1:2:3",
+    ]);
+    assert!(errors.contains("stopped by the user after"), "{errors}");
+    let row = found["mmse"]["optimal"][0].as_array().unwrap();
+    let known = row.iter().filter(|cell| !cell.is_null()).count();
+    assert!((1..20_000).contains(&known), "{known} columns");
+    assert!(!found["lines"].as_array().unwrap().is_empty());
+    assert_eq!(found["failures"].as_array().unwrap().len(), 0);
+}
+
 /// Ctrl-C ends a sweep at the next point: what was computed is printed.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_sweep_prints_what_it_has() {
+    let (found, errors) =
+        interrupted(&["predict", "spiked-sign", "--sweep", "z.variance=1:2:100000"]);
+    assert!(errors.contains("stopped by the user after"), "{errors}");
+    let points = found["points"].as_array().unwrap().len();
+    assert!((1..100_000).contains(&points), "{points} points");
+}
+
+/// What a command prints that is stopped after four seconds: JSON, and its messages.
+#[cfg(unix)]
+fn interrupted(arguments: &[&str]) -> (Value, String) {
     use std::process::Stdio;
     use std::time::Duration;
 
-    let arguments = ["predict", "spiked-sign", "--json"];
     let child = Command::new(env!("CARGO_BIN_EXE_onsager"))
         .args(arguments)
-        .args(["--sweep", "z.variance=1:2:100000"])
+        .arg("--json")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -982,8 +1225,39 @@ fn an_interrupted_sweep_prints_what_it_has() {
     let output = child.wait_with_output().expect("the command ends");
     let errors = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(130), "{errors}");
-    assert!(errors.contains("stopped by the user after"), "{errors}");
-    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let points = found["points"].as_array().unwrap().len();
-    assert!((1..100_000).contains(&points), "{points} points");
+    let found = serde_json::from_slice(&output.stdout).expect("JSON");
+    (found, errors)
+}
+
+/// Layers on the left enter bulk and overlap; two layers with a mean are drawn and measured.
+#[test]
+fn spectrum_of_lamp_knows_layered_left_factors_and_measures_deep_means() {
+    let text_of = |left: &str| {
+        format!(
+            "[signal]\nprior = \"gaussian\"\n[[signal.layers]]\n\
+             weights = {{ ensemble = \"gaussian\", aspect = 2.0 }}\nactivation = \"linear\"\n\
+             [observation]\nkind = \"spiked-wishart\"\nnoise = 0.5\naspect = 2.0\n{left}"
+        )
+    };
+    let layer = "[observation.left]\nprior = \"gaussian\"\n[[observation.left.layers]]\n\
+                 weights = { ensemble = \"gaussian\", aspect = 1.5 }\nactivation = \"linear\"\n";
+    let [plain, layered] =
+        [("left-plain.toml", ""), ("left-layer.toml", layer)].map(|(name, left)| {
+            let file = file(name, &text_of(left));
+            json(&["spectrum", &file, "--operator", "lamp"])
+        });
+    let at = |found: &Value, key: &str| found[key].as_f64().unwrap();
+    assert!(at(&layered, "overlap_left") > at(&plain, "overlap_left") + 0.01);
+    near(
+        &layered["threshold"],
+        at(&plain, "threshold") * 2.5f64.sqrt(),
+        1e-12,
+    );
+    assert_eq!(layered["status"]["bulk"], "theorem");
+    let deep = wishart("wishart-relu.toml", &[("relu", 2.0), ("relu", 1.0)]);
+    let found = json(&["spectrum", &deep, "--operator", "lamp"]);
+    assert_eq!(found["status"]["overlap"], "measured");
+    assert_eq!(found["threshold"], Value::Null);
+    near(&found["outlier"], 1.0, 0.0);
+    assert!(text(&["spectrum", &deep, "--operator", "lamp"]).contains("measured"));
 }

@@ -10,11 +10,13 @@ use onsager_lattice::{LatticeError, Recovery};
 use onsager_model::{Chain, FactorKind, Instance, ModelError, Teacher, Tree};
 use onsager_operators::{LinearOperator, Symmetric};
 use onsager_replica::spectral::{Covariance, SpikedMatrix};
-use onsager_replica::{FixedPoint, StateEvolution};
+use onsager_replica::{FixedPoint, StateEvolution, Threshold, ThresholdKind};
 use onsager_scalar::activation::PiecewiseLinear;
+use onsager_scalar::likelihood::Noiseless;
 use onsager_scalar::prior::{Gaussian, Rademacher};
 use onsager_scalar::roots::bracketed_root;
-use onsager_scalar::{Activation, Prior};
+use onsager_scalar::special::{ndtr, normal_density};
+use onsager_scalar::{Activation, Likelihood, Prior};
 
 use crate::agreement::{Agreement, Claim, Identity, MeanSeries, Means, Sample, Success};
 use crate::drawing::{Line, Plot, Points, Rule};
@@ -726,6 +728,120 @@ pub(crate) fn decades(low: f64, high: f64, count: usize) -> Vec<f64> {
     (0..count)
         .map(|i| low * (high / low).powf(i as f64 / (count - 1) as f64))
         .collect()
+}
+
+/// Outputs of generalised linear models by name, `linear`, `abs` or `relu`, without noise.
+pub(crate) fn exact_output(name: &str) -> Arc<dyn Likelihood> {
+    Arc::new(Noiseless::new(match name {
+        "abs" => PiecewiseLinear::abs(),
+        "relu" => PiecewiseLinear::relu(),
+        _ => PiecewiseLinear::linear(),
+    }))
+}
+
+/// Thresholds of a generalised linear model in its sampling ratio, as rows of a panel against `x`,
+/// series by kind.
+pub(crate) fn ratio_lines(thresholds: &[Threshold], panel: &str, x: f64) -> Vec<Row> {
+    let row = |t: &Threshold| {
+        let (name, _) = LINES.iter().find(|(_, kind)| *kind == t.kind)?;
+        Some(Row {
+            uncertainty: t.uncertainty,
+            ..Row::theory(panel, *name, x, t.value)
+        })
+    };
+    thresholds.iter().filter_map(row).collect()
+}
+
+/// Names of series of thresholds.
+pub(crate) const LINES: [(&str, ThresholdKind); 4] = [
+    (WEAK, ThresholdKind::WeakRecovery),
+    (EASY, ThresholdKind::Algorithmic),
+    (POSSIBLE, ThresholdKind::InformationTheoretic),
+    (ENDS, ThresholdKind::Dynamical),
+];
+pub(crate) const WEAK: &str = "weak recovery";
+pub(crate) const EASY: &str = "message passing";
+pub(crate) const POSSIBLE: &str = "information";
+pub(crate) const ENDS: &str = "end of the informed branch";
+
+/// `∫ f(t) φ(t) dt` by the trapezoidal rule with `count` steps from -9 to 9: for analytic integrands, and
+/// as a route of its own beside the graded rules of the library.
+pub(crate) fn over_gaussian(count: usize, f: impl Fn(f64) -> f64) -> f64 {
+    let step = 18.0 / count as f64;
+    let node = |i: usize| {
+        let t = i as f64 * step - 9.0;
+        f(t) * (-0.5 * t * t).exp()
+    };
+    (0..=count).map(node).sum::<f64>() * step / std::f64::consts::TAU.sqrt()
+}
+
+/// Error of a Gauss-Bernoulli signal under a message of ratio `a`, by plain sums: the posterior of a
+/// nonzero component has odds `ρ/(1-ρ) exp(b²/(2(1+a)))/√(1+a)`.
+pub(crate) fn sparse_error(sparsity: f64, a: f64) -> f64 {
+    let variance = |b: f64| {
+        let mean = b / (1.0 + a);
+        let log_odds = (sparsity / (1.0 - sparsity)).ln() + 0.5 * (b * mean - a.ln_1p());
+        let w = 1.0 / (1.0 + (-log_odds).exp());
+        w / (1.0 + a) + w * (1.0 - w) * mean * mean
+    };
+    // `b ~ N(0, a)` where the component vanishes, `N(0, a + a²)` where it does not.
+    let part = |scale: f64| over_gaussian(4000, |t| variance(scale * t));
+    (1.0 - sparsity) * part(a.sqrt()) + sparsity * part((a + a * a).sqrt())
+}
+
+/// `E g²` behind an exact output of fields `h ~ N(ω, V)`, `ω ~ N(0, q)`, by plain sums.
+///
+/// Linear: `1/V`. Rectified: with `u = ω/√V`, what is seen of positive fields is `z = (h - ω)/√V > -u`,
+/// what is known of others is their mean. Of the modulus `y` of a field the mean is `y tanh(yω/V)`, and
+/// `E (E[h|y] - ω)² = V - E y² sech²(yω/V)`.
+pub(crate) fn plain_score(output: &str, q: f64, v: f64) -> f64 {
+    let (root, sd) = (q.sqrt(), v.sqrt());
+    match output {
+        "relu" => {
+            let at = |u: f64| {
+                let (density, below) = (normal_density(u), ndtr(-u));
+                ndtr(u) - u * density
+                    + if below > 0.0 {
+                        density * density / below
+                    } else {
+                        0.0
+                    }
+            };
+            over_gaussian(400, |eta| at(root * eta / sd)) / v
+        }
+        "abs" => {
+            // `I(w) = E y² sech²(yw)`, `y ~ N(w, 1)`, falls like `exp(-w²/2)`: with `w = s t`,
+            // `s² = q/(q + V)`, what is left of the law of `w` grows like `exp(s² t²/2)`.
+            let s = (q / (q + v)).sqrt();
+            let left = over_gaussian(200, |t| {
+                let w = s * t;
+                let inner = over_gaussian(200, |z| {
+                    let y = w + z;
+                    (y / (y * w).cosh()).powi(2)
+                });
+                inner * (0.5 * w * w).exp()
+            });
+            // `N(w; 0, q/V) dw = s √(V/q) exp(w²/2) φ(t) dt`.
+            (1.0 - left * s * (v / q).sqrt()) / v
+        }
+        _ => 1.0 / v,
+    }
+}
+
+/// The largest value of `f` on `[low, high]`, one maximum: a scan and golden sections.
+pub(crate) fn greatest(f: impl Fn(f64) -> f64, (low, high): (f64, f64)) -> f64 {
+    const SCAN: usize = 40;
+    let at = |i: usize| low + (high - low) * i as f64 / SCAN as f64;
+    let best = (0..=SCAN).max_by(|i, j| f(at(*i)).total_cmp(&f(at(*j))));
+    let best = best.unwrap_or(0);
+    let (mut a, mut b) = (at(best.saturating_sub(1)), at((best + 1).min(SCAN)));
+    let golden = 0.5 * (5f64.sqrt() - 1.0);
+    // The value errs by the square of the place.
+    while b - a > 1e-6 * (high - low) {
+        let (x, y) = (b - golden * (b - a), a + golden * (b - a));
+        if f(x) > f(y) { b = y } else { a = x }
+    }
+    f(0.5 * (a + b))
 }
 
 #[cfg(test)]

@@ -236,7 +236,7 @@ fn outer(
     let mut turns = |phi: &dyn Activation, scale: f64, v: f64| match phi.bend() {
         None => {
             let width = v.sqrt() / scale.abs();
-            layer::turns(phi.pieces(), scale, width, &mut centres);
+            layer::turns(phi.pieces(), scale, width, COARSE, &mut centres);
         }
         Some(bend) => {
             let length = (v + bend * bend).sqrt() / scale.abs();

@@ -139,8 +139,9 @@ fn with_rule(
         let finer = RULE.step / rule.step;
         inner.bent = Some(Bent::new(phi, bend, (a, v), (reach, rule.reach), finer));
     }
-    for (eta, weight) in fields((phi.pieces(), phi.bend(), phi.parity()), q, v, rule) {
-        inner.add(eta, q.sqrt() * eta, weight);
+    for (omega, weight) in fields((phi.pieces(), phi.bend(), phi.parity()), q, v, rule) {
+        let eta = if q > 0.0 { omega / q.sqrt() } else { 0.0 };
+        inner.add(eta, omega, weight);
     }
     let [
         mass,
@@ -188,8 +189,8 @@ const BREAK: f64 = 1.2;
 /// From this `β²` on, `ln Z - β²/2` would lose more than 1e-11: the likelihood is computed apart.
 const CANCELLING: f64 = 1e5;
 
-/// Values of `η = ω/√q ~ N(0, 1)` with their weights, behind a function or an output of these
-/// pieces, bend and parity.
+/// Values of `ω ~ N(0, q)` with their weights, behind a function or an output of these pieces, bend and
+/// parity.
 pub(super) fn fields(
     (pieces, bend, parity): (&[Piece], Option<f64>, Parity),
     q: f64,
@@ -199,36 +200,44 @@ pub(super) fn fields(
     if q == 0.0 {
         return vec![(0.0, 1.0)];
     }
-    let width = (v / q).sqrt();
+    let sd = q.sqrt();
     let mut centres = vec![];
-    let mut coarse = COARSE;
+    let mut coarse = COARSE * sd;
     match bend {
-        None => turns(pieces, q.sqrt(), width, &mut centres),
+        None => turns(pieces, 1.0, v.sqrt(), coarse, &mut centres),
         // No place is better than another.
         Some(bend) => {
-            let length = ((v + bend * bend) / q).sqrt();
+            let length = (v + bend * bend).sqrt();
             coarse = coarse.min(smooth::FIELD * length / RULE.step);
         }
     }
     // With a parity, (ω, β) and (-ω, ±β) weigh the same: twice the half line.
     let folded = parity != Parity::None;
-    let from = if folded { 0.0 } else { -rule.reach };
-    let mut nodes = graded(&centres, coarse, 0.0, (from, rule.reach), rule.step);
-    for (eta, weight) in &mut nodes {
-        *weight *= normal_density(*eta);
-        if folded && *eta > 0.0 {
+    let reach = rule.reach * sd;
+    let from = if folded { 0.0 } else { -reach };
+    let mut nodes = graded(&centres, coarse, 0.0, (from, reach), rule.step);
+    for (omega, weight) in &mut nodes {
+        *weight *= normal_density(*omega / sd) / sd;
+        if folded && *omega > 0.0 {
             *weight *= 2.0;
         }
     }
     nodes
 }
 
-/// Where the odds of the pieces turn as the field `ω = scale · η` moves, over `width` in η.
-pub(super) fn turns(pieces: &[Piece], scale: f64, width: f64, centres: &mut Vec<Centre>) {
+/// Where the odds of the pieces turn as the field `ω = scale · x` moves, over `width` in `x`, where the
+/// nodes lie at most `coarse` apart.
+pub(super) fn turns(
+    pieces: &[Piece],
+    scale: f64,
+    width: f64,
+    coarse: f64,
+    centres: &mut Vec<Centre>,
+) {
     let odds = breaks(pieces).map(|(below, _)| Centre {
         at: below.upper / scale,
         radius: TAIL * width,
-        density: (BREAK / width - 1.0 / COARSE).max(0.0),
+        density: (BREAK / width - 1.0 / coarse).max(0.0),
     });
     centres.extend(merged(odds.collect()));
     for (i, p) in pieces.iter().enumerate() {

@@ -117,8 +117,7 @@ fn direct(law: &dyn Likelihood, q: f64, v: f64) -> Result<OutputAverage, Average
     positive("field variance", v)?;
     let mut sum = [0.0; 4];
     let mut outputs = Vec::new();
-    for (eta, weight) in fields((law.pieces(), law.bend(), law.parity()), q, v, RULE) {
-        let omega = q.sqrt() * eta;
+    for (omega, weight) in fields((law.pieces(), law.bend(), law.parity()), q, v, RULE) {
         outputs.clear();
         law.outputs(omega, v, &mut outputs);
         for Possible {

@@ -37,8 +37,9 @@ pub(super) struct Bent<'a> {
     is_gentle: bool,
     /// Nodes in `β` for all `ω`.
     betas: Vec<Node>,
-    /// Places `z`, by increasing value; `√a φ` and its slope in `z` there; weights.
-    fields: [Vec<f64>; 4],
+    /// Places `z`, by increasing value; `√a φ` and its slope in `z` there; weights; `√a φ` counted
+    /// from its value at `ω`.
+    fields: [Vec<f64>; 5],
     /// Weights of the posterior at one `β`.
     posterior: Vec<f64>,
 }
@@ -78,7 +79,9 @@ impl<'a> Bent<'a> {
             sd,
             even: 1.0 + sd / self.bend,
             step: self.step,
+            bend: self.bend,
         };
+        let centre = map.at(0.0).image;
         self.fields.iter_mut().for_each(Vec::clear);
         let (mut first, mut last) = (0, 0);
         let mut place = map.at(-reach);
@@ -98,13 +101,14 @@ impl<'a> Bent<'a> {
             }
             while place.z <= reach && place.image < beta + reach {
                 let weight = self.step / (map.even + place.slope) * normal_density(place.z);
-                let node = [place.z, place.image, place.slope, weight];
+                let rise = map.rise(place, centre);
+                let node = [place.z, place.image, place.slope, weight, rise];
                 for (field, x) in self.fields.iter_mut().zip(node) {
                     field.push(x);
                 }
                 place = map.next(place);
             }
-            let [z, images, slopes, weights] = &self.fields;
+            let [z, images, slopes, weights, rises] = &self.fields;
             while last < z.len() && images[last] < beta + reach {
                 last += 1;
             }
@@ -113,7 +117,8 @@ impl<'a> Bent<'a> {
             }
             let range = first..last;
             let (z, images) = (&z[range.clone()], &images[range.clone()]);
-            let (slopes, weights) = (&slopes[range.clone()], &weights[range]);
+            let (slopes, weights) = (&slopes[range.clone()], &weights[range.clone()]);
+            let rises = &rises[range];
             let gentle = self.is_gentle;
             self.posterior.clear();
             self.posterior
@@ -126,23 +131,26 @@ impl<'a> Bent<'a> {
                     w * (-energy).exp()
                 }));
             let p = &self.posterior;
-            let [mut mass, mut image, mut field, mut force] = [0.0; 4];
+            let [mut mass, mut rise, mut field, mut force] = [0.0; 4];
             for i in 0..p.len() {
                 mass += p[i];
-                image += p[i] * images[i];
+                rise += p[i] * rises[i];
                 field += p[i] * z[i];
                 force += p[i] * (beta - images[i]) * slopes[i];
             }
-            let [image, field, force] = [image, field, force].map(|sum| sum / mass);
-            let [mut var_image, mut var_field] = [0.0; 2];
+            let [rise, field, force] = [rise, field, force].map(|sum| sum / mass);
+            let image = centre + rise;
+            let [mut var_image, mut var_field, mut steepness] = [0.0; 3];
             for i in 0..p.len() {
-                var_image += p[i] * (images[i] - image).powi(2);
+                steepness += p[i] * slopes[i] * slopes[i];
+                var_image += p[i] * (rises[i] - rise).powi(2);
                 var_field += p[i] * (z[i] - field).powi(2);
             }
             let [var_image, var_field] = [var_image, var_field].map(|sum| sum / mass);
             // The slope of the exponent where the prior holds h, the distance to the prior where
-            // the message does: neither cancels there.
-            let score = if var_field > 0.5 { force } else { field };
+            // the message does: neither cancels there. The variance does not tell which: where reach
+            // ends it is small for want of places.
+            let score = if steepness < mass { force } else { field };
             let square = 0.5 * beta * beta;
             let (free, rest, noise) = if gentle {
                 (mass.ln(), mass.ln() - square, (-square).exp())
@@ -177,6 +185,7 @@ struct Map<'a> {
     /// `1 + √V/bend`.
     even: f64,
     step: f64,
+    bend: f64,
 }
 
 /// A place `z`, with `√a φ` and its slope in `z`.
@@ -195,6 +204,15 @@ impl Map<'_> {
             image: self.root * x,
             slope: self.root * self.sd * slope,
         }
+    }
+
+    /// `√a φ` at a place counted from its value at `z = 0`, to relative digits.
+    fn rise(&self, place: Place, centre: f64) -> f64 {
+        let step = self.sd * place.z;
+        if step.abs() > NARROW * self.bend {
+            return place.image - centre;
+        }
+        self.root * step * self.phi.jet(self.omega + 0.5 * step)[1]
     }
 
     /// One step of `t` further.
@@ -225,6 +243,10 @@ impl Map<'_> {
         below
     }
 }
+
+/// Steps of the field, in units of `bend`, that the slope half-way describes better than the difference of
+/// two values: their errors, the square of the step and its inverse times rounding, cross at 1e-10.
+const NARROW: f64 = 3e-5;
 
 /// Steps that are worth looking for the next place that is needed.
 const JUMP: f64 = 20.0;

@@ -1,7 +1,7 @@
 //! The covariance of a layered signal, given its weights.
 
 use onsager_ensembles::{Composed, Empirical, Level, Spectrum};
-use onsager_model::{Tree, Variable};
+use onsager_model::{FactorKind, Tree, Variable};
 use serde::Serialize;
 
 use crate::ReplicaError;
@@ -17,6 +17,8 @@ pub enum Status {
     Derived,
     /// Equivalence with a Gaussian signal of the same covariance, checked by simulation.
     Conjecture,
+    /// The same, with the eigenvalues of one draw at finite size in place of their limit.
+    Measured,
 }
 
 /// The law of the covariance `K = E[(x - μ)(x - μ)ᵀ | W]` of a signal, as sizes grow.
@@ -32,6 +34,10 @@ pub enum Status {
 /// | one nonlinear layer | theorem (El Karoui 2010, inner-product kernels) | derived |
 /// | deeper, nonlinear | conjecture (Gaussian equivalence of every layer) | conjecture |
 /// | given eigenvalues | as given | derived |
+/// | a mean behind two layers | measured: eigenvalues of a draw | measured |
+///
+/// The left factor of a product has a covariance of its own, [`beside`](Self::beside) that of the
+/// signal; a statement on both rests on the weaker of the two.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -60,15 +66,49 @@ pub struct Covariance {
     overlap: Status,
     /// Of every declared variable, latent first, the place of its law among the steps.
     places: Vec<Option<usize>>,
+    left: Option<Box<Covariance>>,
 }
 
 impl Covariance {
-    /// Of the signal of a chain.
+    /// Of the signal of a chain, and beside it that of a left factor with layers or a mean.
     ///
     /// # Errors
     /// A tree that is no chain; hidden variables with a mean; a mean behind two layers or more.
     pub fn of(tree: &Tree) -> Result<Self, ReplicaError> {
-        let chain = StateEvolution::new(tree)?;
+        let covariance = Self::signal(tree)?;
+        Ok(match Self::left_of(tree)? {
+            Some(left) => covariance.beside(left),
+            None => covariance,
+        })
+    }
+
+    /// Of the signal alone.
+    ///
+    /// # Errors
+    /// As for [`Covariance::of`], for the chain of the signal.
+    pub fn signal(tree: &Tree) -> Result<Self, ReplicaError> {
+        Self::of_chain(&StateEvolution::new(tree)?)
+    }
+
+    /// Of the left factor of a product, alone; `None` if its components are independent and centred,
+    /// or if there is none.
+    ///
+    /// # Errors
+    /// As for [`Covariance::of`], for the chain of the left factor.
+    pub fn left_of(tree: &Tree) -> Result<Option<Self>, ReplicaError> {
+        let left = &tree.variables()[tree.signal_index() + 1..];
+        let is_product = matches!(
+            tree.factors().last().map(|f| &f.kind),
+            Some(FactorKind::SpikedWishart { .. })
+        );
+        match left {
+            [only] if only.mean == 0.0 => Ok(None),
+            [_, ..] if is_product => Ok(Some(Self::of_chain(&StateEvolution::left_of(tree)?)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn of_chain(chain: &StateEvolution) -> Result<Self, ReplicaError> {
         let Some((prior, layers)) = chain.variables.split_first() else {
             return Err(ReplicaError::NotAChain("it has no variable".into()));
         };
@@ -138,6 +178,62 @@ impl Covariance {
             status,
             overlap,
             places,
+            left: None,
+        })
+    }
+
+    /// With the covariance of the left factor of a product beside it.
+    ///
+    /// ```
+    /// use onsager_replica::spectral::{Covariance, SpikedMatrix, lamp_spectrum};
+    /// let plain = || Covariance::measured(vec![1.0]);
+    /// let matrix = SpikedMatrix::Wishart { noise: 0.5, aspect: 1.0, left: 1.0 };
+    /// let one = plain()?.overlap(matrix)?;
+    /// let same = plain()?.beside(plain()?).overlap(matrix)?;
+    /// assert!((one - same).abs() < 1e-13);
+    /// # Ok::<(), onsager_replica::ReplicaError>(())
+    /// ```
+    #[must_use]
+    pub fn beside(mut self, left: Self) -> Self {
+        self.left = Some(Box::new(left));
+        self
+    }
+
+    /// That of the left factor, where it is not one of independent centred components.
+    pub(crate) fn left(&self) -> Option<&Self> {
+        self.left.as_deref()
+    }
+
+    /// Of a signal at finite size: the eigenvalues of its covariance given the weights, and the mean
+    /// square of its mean given the weights.
+    ///
+    /// # Errors
+    /// As for [`Covariance::measured`]; a mean square that is negative or not finite.
+    ///
+    /// ```
+    /// use onsager_replica::spectral::{Covariance, SpikedMatrix, Status};
+    /// // A constant mean of 1 with unit variance: q = 1 + τ/(1 + τ), τ = q/Δ.
+    /// let covariance = Covariance::drawn(vec![1.0], 1.0)?;
+    /// let q = 2.0 * covariance.overlap(SpikedMatrix::Wigner { noise: 1.0 })?;
+    /// assert!((q - 1.0 - q / (1.0 + q)).abs() < 1e-12);
+    /// assert_eq!(covariance.status(), Status::Measured);
+    /// # Ok::<(), onsager_replica::ReplicaError>(())
+    /// ```
+    pub fn drawn(eigenvalues: Vec<f64>, square_mean: f64) -> Result<Self, ReplicaError> {
+        if !(square_mean >= 0.0 && square_mean.is_finite()) {
+            return Err(ReplicaError::Range {
+                quantity: "mean square of the mean",
+                allowed: "0 to infinity",
+                value: square_mean,
+            });
+        }
+        let centred = Self::measured(eigenvalues)?;
+        Ok(Self {
+            square_mean,
+            second_moment: centred.second_moment + square_mean,
+            status: Status::Measured,
+            overlap: Status::Measured,
+            ..centred
         })
     }
 
@@ -170,6 +266,7 @@ impl Covariance {
             status: Status::Derived,
             overlap: Status::Derived,
             places: vec![Some(0)],
+            left: None,
         })
     }
 
@@ -182,13 +279,15 @@ impl Covariance {
     /// What the law of `K` rests on.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.status
+        self.left()
+            .map_or(self.status, |left| self.status.max(left.status))
     }
 
     /// What the overlap of linearised message passing rests on.
     #[must_use]
     pub fn overlap_status(&self) -> Status {
-        self.overlap
+        self.left()
+            .map_or(self.overlap, |left| self.overlap.max(left.overlap))
     }
 
     /// `ρ`, the mean square of a component.

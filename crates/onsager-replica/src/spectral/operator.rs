@@ -29,7 +29,8 @@ pub enum SpikedMatrix {
         /// The variance `Δ`.
         noise: f64,
     },
-    /// `Y = u xᵀ/√p + √noise ξ`, `Y` of shape `n x p`, `u` of independent centred components.
+    /// `Y = u xᵀ/√p + √noise ξ`, `Y` of shape `n x p`; without a covariance
+    /// [`beside`](Covariance::beside) that of `x`, `u` has independent centred components.
     Wishart {
         /// The variance `Δ`.
         noise: f64,
@@ -57,14 +58,6 @@ impl SpikedMatrix {
             _ => Err(ReplicaError::NotSupported(
                 "spectral methods need a spiked matrix".into(),
             )),
-        }
-    }
-
-    /// `cos²` of the left factor in the linear theory, for a signal known with overlap `q`.
-    pub(crate) fn overlap_left(self, q: f64) -> Option<f64> {
-        match self {
-            Self::Wigner { .. } => None,
-            Self::Wishart { noise, left, .. } => Some(q / (noise / left + q)),
         }
     }
 
@@ -252,13 +245,15 @@ pub fn pca_spectrum(second_moment: f64, matrix: SpikedMatrix) -> Result<Spectrum
 ///
 /// - Wigner: `Γ = K (Y/√p - ρ)/Δ`,
 /// - Wishart: `Γ = K (YᵀY/(p (Δ + ρ)) - β)/Δ` for a left factor of unit second moment; with another
-///   one `Y` is divided by its root and `Δ` by itself.
+///   one `Y` is divided by its root and `Δ` by itself. With a covariance `L` of the left factor, `ρ_u`
+///   its mean, `Γ = K (Yᵀ L(Δ + ρL)⁻¹ Y/p - βρ_u)/Δ`.
 ///
 /// For a signal with covariance `K` the outlier sits at 1, where the eigenvector is a fixed point
 /// of message passing with a Gaussian prior. With `t` the eigenvalue law of `K`, `μ` the mean of a
 /// component and `q = μ² + τ E t²/(1 + tτ)` the overlap, `τ` solves `τ = q/Δ` (Wigner) or
-/// `τ = βq/(Δ(Δ + q))` (Wishart); `cos² = q/ρ`. Without a mean there is a threshold, `Δ = E t²` or
-/// `Δ = ρ_u √(β E t²)`; with one the outlier exists at every noise, and `K` stands for
+/// `τ = βq/(Δ(Δ + q))` (Wishart); `cos² = q/ρ`. With a law `u` of `L` and a mean `λ` on the left,
+/// `τ = βq_u/Δ`, `q_u = λ² + τ_u E u²/(1 + uτ_u)` and `τ_u = q/Δ`. Without means there is a threshold,
+/// `Δ = E t²` or `Δ = √(β E t² E u²)`; with one the outlier exists at every noise, and `K` stands for
 /// `E[x xᵀ | W]`, whose mean direction leaves the bulk as it is.
 ///
 /// - **Accuracy**: overlaps to 1e-13.
@@ -293,10 +288,16 @@ pub fn lamp_spectrum(
             noise,
             aspect,
             left,
-        } => Preconditioned::wishart(law, noise / left, aspect, rho)?,
+        } => match covariance.left() {
+            None => Preconditioned::wishart(law, noise / left, aspect, rho)?,
+            Some(left) => {
+                let means = (rho, left.second_moment());
+                Preconditioned::product(law, left.law().clone(), means, noise, aspect)?
+            }
+        },
     };
     let overlap = covariance.overlap(matrix)?;
-    let overlap_left = matrix.overlap_left(rho * overlap);
+    let overlap_left = covariance.overlap_left(matrix, overlap);
     Ok(Spectrum {
         law: Arc::new(bulk),
         outlier: (overlap > 0.0).then_some(1.0),
@@ -338,27 +339,56 @@ impl Covariance {
             SpikedMatrix::Wigner { noise } => {
                 Box::new(move |tau, second| noise - second - mean / tau)
             }
-            SpikedMatrix::Wishart {
-                noise,
-                aspect,
-                left,
-            } => Box::new(move |tau, second| {
-                let (d, q) = (noise / left, mean + tau * second);
-                d * (d + q) - aspect * (second + mean / tau)
+            SpikedMatrix::Wishart { noise, aspect, .. } => Box::new(move |tau, second| {
+                // q/τ, and τ_u = q/Δ.
+                let slope = second + mean / tau;
+                let (fixed, seen) = self.answer(matrix, tau * slope / noise);
+                noise * noise - aspect * (noise * fixed / tau + seen * slope)
             }),
         };
         let levels = self.law().turning(&|at| excess(at.tau, at.second));
         Ok(levels.unwrap_or_default())
     }
 
+    /// `λ²` and `E u²/(1 + uτ_u)` of the left factor under a message of ratio `τ_u`.
+    fn answer(&self, matrix: SpikedMatrix, tau: f64) -> (f64, f64) {
+        match (self.left(), matrix) {
+            (Some(left), _) => {
+                let levels = left.law().turning(&|at| at.tau - tau);
+                let last = levels.as_ref().and_then(|levels| levels.last());
+                // A message of no precision says nothing new.
+                let all = left.law().moment(2);
+                (left.square_mean(), last.map_or(all, |at| at.second))
+            }
+            (None, SpikedMatrix::Wishart { left, .. }) => (0.0, left * left / (1.0 + left * tau)),
+            (None, SpikedMatrix::Wigner { .. }) => (0.0, 0.0),
+        }
+    }
+
+    /// `cos²` of the left factor, beside that of the signal.
+    pub(crate) fn overlap_left(&self, matrix: SpikedMatrix, overlap: f64) -> Option<f64> {
+        let SpikedMatrix::Wishart { noise, left, .. } = matrix else {
+            return None;
+        };
+        let tau = self.second_moment() * overlap / noise;
+        let (fixed, seen) = self.answer(matrix, tau);
+        let rho = self.left().map_or(left, Self::second_moment);
+        Some(((fixed + tau * seen) / rho).min(1.0))
+    }
+
     /// The noise at which the outlier of [`lamp_spectrum`] joins the bulk; `None` with a mean.
     #[must_use]
     pub fn threshold(&self, matrix: SpikedMatrix) -> Option<f64> {
         let square = self.law().moment(2);
+        let other = self.left();
         let threshold = match matrix {
             SpikedMatrix::Wigner { .. } => square,
-            SpikedMatrix::Wishart { aspect, left, .. } => left * (aspect * square).sqrt(),
+            SpikedMatrix::Wishart { aspect, left, .. } => {
+                let left = other.map_or(left * left, |left| left.law().moment(2));
+                (aspect * square * left).sqrt()
+            }
         };
-        (self.square_mean() == 0.0).then_some(threshold)
+        let centred = |side: &Self| side.square_mean() == 0.0;
+        (centred(self) && other.is_none_or(centred)).then_some(threshold)
     }
 }

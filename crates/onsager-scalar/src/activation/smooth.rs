@@ -178,6 +178,9 @@ const RULE: [(f64, f64); 5] = [
 /// What is left out weighs `exp(-36)` of the mode.
 const DEPTH: f64 = 36.0;
 
+/// Largest exponent of a message that is weighed against none: beyond, its logarithm is not small.
+const GENTLE: f64 = 0.1;
+
 /// A message `exp(bx - ax²/2)` counted from the value of the function that suits it best, where
 /// the exponent has the slope `force`.
 #[derive(Clone, Copy)]
@@ -301,23 +304,30 @@ impl<C: Curve> Smooth<C> {
         // The digits of the inverse must not cost the mode.
         (from, to) = (from.min(mode.0), to.max(mode.0));
         let bend = self.curve.bend();
+        // Where the function is flat to the last digit nothing bends.
+        let flat = f64::EPSILON * (high - low);
+        let is_flat = |h: f64| self.curve.jet(h)[1] * bend <= flat;
         let rate = |h: f64| {
             let slope = self.curve.jet(h)[1];
-            // Where the function is flat to the last digit nothing bends.
-            let bends = if slope * bend > f64::EPSILON * (high - low) {
-                1.0 / (bend * bend)
-            } else {
-                0.0
-            };
+            let bends = if is_flat(h) { 0.0 } else { 1.0 / (bend * bend) };
             (1.0 / v + a * slope * slope + bends).sqrt()
+        };
+        // From one flat end to the other in one panel, all that bends would be missed.
+        let misses = |from: f64, to: f64| {
+            let [x, y] = [from, to].map(|h| self.curve.jet(h)[0]);
+            is_flat(from) && is_flat(to) && y - x > 0.5 * (high - low)
         };
         let mut nodes = Vec::with_capacity(128);
         let mut left = from;
         let mut near = rate(left);
         while left < to {
+            let mut longest = PANEL / near;
+            while misses(left, left + longest) {
+                longest *= 0.5;
+            }
             // The rate at the far end may be larger: then it decides.
-            let far = rate(left + PANEL / near);
-            let width = PANEL / near.max(far);
+            let far = rate(left + longest);
+            let width = longest.min(PANEL / far);
             let half = 0.5 * width;
             for (x, w) in RULE {
                 for side in [-1.0, 1.0] {
@@ -336,6 +346,25 @@ impl<C: Curve> Smooth<C> {
     fn log_mass(nodes: &[Node], top: f64, v: f64) -> f64 {
         let sum: f64 = nodes.iter().map(|n| n.weight).sum();
         (sum / (2.0 * PI * v).sqrt()).ln() - top
+    }
+
+    /// `ln E exp(bφ - aφ²/2)`, to relative digits where it is small.
+    fn log_partition(&self, nodes: &[Node], top: f64, (a, b): (f64, f64), v: f64) -> f64 {
+        let exponent = |x: f64| (b - 0.5 * a * x) * x;
+        let (low, high) = self.curve.range();
+        let largest = low.abs().max(high.abs());
+        if (b.abs() + 0.5 * a * largest) * largest < GENTLE {
+            // Divided by its message, a weight is that of the prior.
+            let [mut prior, mut gained] = [0.0; 2];
+            for n in nodes {
+                let gain = (-exponent(n.jet[0])).exp_m1();
+                prior += n.weight * (1.0 + gain);
+                gained -= n.weight * gain;
+            }
+            (gained / prior).ln_1p()
+        } else {
+            Self::log_mass(nodes, top, v) + exponent(self.message(a, b).best)
+        }
     }
 
     /// `E f(h, φ(h), φ'(h))` for `h ~ N(0, r)`.
@@ -378,8 +407,7 @@ impl<C: Curve> Activation for Smooth<C> {
             (h / v, (1.0 - var_h / v) / v)
         };
         Channel {
-            log_partition: Self::log_mass(&nodes, top, v)
-                + (b - 0.5 * a * message.best) * message.best,
+            log_partition: self.log_partition(&nodes, top, (a, b), v),
             output: Moments {
                 mean: message.best + x,
                 variance: var_x,

@@ -4,7 +4,6 @@ use super::{Likelihood, Possible, Seen};
 use crate::Moments;
 use crate::activation::{Activation, Channel, Parity, Piece, PiecewiseLinear};
 use crate::quadrature::Rule;
-use crate::special::normal_density;
 
 /// `y = φ(h)` without noise, for a function made of affine pieces.
 ///
@@ -24,6 +23,8 @@ use crate::special::normal_density;
 #[derive(Debug, Clone)]
 pub struct Noiseless {
     phi: PiecewiseLinear,
+    /// `ln |φ'|` by piece.
+    log_slopes: Vec<f64>,
     /// Values of the flat pieces, each once.
     values: Vec<f64>,
     /// By piece, those which share values with it.
@@ -32,6 +33,9 @@ pub struct Noiseless {
 
 /// Half of the interval kept of a Gaussian, in standard deviations: outside lies 1e-17.
 const REACH: f64 = 8.6;
+/// Width of a panel in standard deviations where nothing but a Gaussian is to be seen.
+const WIDTH: f64 = 2.5;
+const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
 /// Two preimages compete where both are as near as this: farther out, the lesser one matters at
 /// 1e-12.
 const RIVAL: f64 = 7.5;
@@ -58,7 +62,9 @@ impl Noiseless {
             others.filter(shares).copied().collect()
         });
         let rivals = rivals.collect();
+        let log_slopes = pieces.iter().map(|p| p.slope.abs().ln()).collect();
         Self {
+            log_slopes,
             values,
             rivals,
             phi,
@@ -68,8 +74,9 @@ impl Noiseless {
     /// The cases in which `y` may have come about.
     fn cases(&self, y: f64, omega: f64, v: f64) -> impl Iterator<Item = Channel> + '_ {
         let counted = self.values.contains(&y);
-        let pieces = self.phi.pieces().iter();
-        pieces.filter_map(move |p| {
+        let norm = (2.0 * std::f64::consts::PI * v).ln();
+        let pieces = self.phi.pieces().iter().zip(&self.log_slopes);
+        pieces.filter_map(move |(p, log_slope)| {
             if counted {
                 let takes = p.slope == 0.0 && p.offset == y;
                 return takes.then(|| p.channel(0.0, 0.0, omega, v));
@@ -77,9 +84,8 @@ impl Noiseless {
             let h = preimage(p, y)?;
             let (distance, variance) = (h - omega, 0.0);
             let score = distance / v;
-            let norm = (2.0 * std::f64::consts::PI * v).ln();
             Some(Channel {
-                log_partition: -0.5 * (distance * score + norm) - p.slope.abs().ln(),
+                log_partition: -0.5 * (distance * score + norm) - log_slope,
                 input: Moments { mean: h, variance },
                 score,
                 curvature: 1.0 / v,
@@ -104,6 +110,63 @@ fn preimage(p: &Piece, y: f64) -> Option<f64> {
 fn image(p: &Piece) -> (f64, f64) {
     let (x, y) = (p.at(p.lower), p.at(p.upper));
     (x.min(y), x.max(y))
+}
+
+/// The odds of two preimages of one value, `z` and `α + β z` standard deviations away: their logarithm
+/// is `L(z) = ((α + β z)² - z²)/2 + ln 1/|β|`.
+///
+/// What is averaged is a function of `exp L`, with poles where `L = iπ (2k + 1)`: a distance `π/|L'|`
+/// beside the places where the odds turn, and farther away everywhere else.
+struct Contest {
+    /// Where the odds turn, or come nearest to it; NaN where they do not.
+    turns: [f64; 2],
+    /// Width of a panel there.
+    width: f64,
+}
+
+impl Contest {
+    fn new(p: &Piece, r: &Piece, omega: f64, sd: f64) -> Self {
+        let beta = p.slope / r.slope;
+        let alpha = ((p.at(omega) - r.offset) / r.slope - omega) / sd;
+        // L = c2 z² + c1 z + c0
+        let c2 = 0.5 * (beta * beta - 1.0);
+        let c1 = alpha * beta;
+        let c0 = 0.5 * alpha * alpha - beta.abs().ln();
+        let root = (c1 * c1 - 4.0 * c2 * c0).max(0.0).sqrt();
+        let turns = if c2 == 0.0 {
+            [-c0 / c1, f64::NAN]
+        } else {
+            // Without cancellation; both are the vertex where the odds never turn.
+            let q = -0.5 * (c1 + root.copysign(c1));
+            if root == 0.0 {
+                [-0.5 * c1 / c2; 2]
+            } else {
+                [q / c2, c0 / q]
+            }
+        };
+        // A rival that moves `m` times as fast turns the odds over `1/((1 + m) z)`, where at most
+        // `exp(-z²/2)` is left: that bounds what has to be resolved.
+        let least = (2.0 / (1.0 + beta.abs())).min(1.0);
+        // Twelve nodes on 1.2 times the distance of a pole leave 1e-13.
+        let far = 1.2 * std::f64::consts::PI / root;
+        Self {
+            turns: turns.map(|z| if z.is_finite() { z } else { f64::NAN }),
+            width: match root > 0.0 || c2 == 0.0 {
+                true => far.clamp(least, WIDTH),
+                false => least,
+            },
+        }
+    }
+
+    /// Width of a panel upwards from `z`, which grows with its distance from a turn and reaches none.
+    fn width(&self, z: f64) -> f64 {
+        let from = |turn: f64| match turn {
+            t if t <= z => self.width + (z - t),
+            t if t > z => (0.5 * (self.width + t - z)).max(self.width),
+            _ => WIDTH,
+        };
+        self.turns.map(from).into_iter().fold(WIDTH, f64::min)
+    }
 }
 
 impl Likelihood for Noiseless {
@@ -144,10 +207,8 @@ impl Likelihood for Noiseless {
         self.phi.pieces()
     }
     fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
-        /// Nodes of a panel, and its width in standard deviations where nothing but a Gaussian is
-        /// to be seen.
+        /// Nodes of a panel.
         const ORDER: usize = 12;
-        const WIDTH: f64 = 2.5;
         for y in &self.values {
             let seen = self.observe(*y, omega, v);
             // Below, weights and scores underflow one after the other.
@@ -171,32 +232,42 @@ impl Likelihood for Noiseless {
             if from >= to {
                 continue;
             }
-            // Where a rival is near, too, and the width of panels there: a rival that moves `m` times
-            // as fast turns the odds over `1/((1 + m) z)`, where at most `exp(-z²/2)` is left.
+            // Where a rival is near, too.
             let contests = rivals.iter().filter_map(|r| {
                 let (low, high) = near(r)?;
                 let ends = [low, high].map(|y| ((y - p.offset) / p.slope - omega) / sd);
                 let (a, b) = (ends[0].min(ends[1]).max(from), ends[0].max(ends[1]).min(to));
-                let m = (p.slope / r.slope).abs();
-                (a < b).then_some((a, b, (2.0 / (1.0 + m)).min(1.0)))
+                (a < b).then(|| (a, b, Contest::new(p, r, omega, sd)))
             });
-            let contests: Vec<(f64, f64, f64)> = contests.collect();
+            let contests: Vec<(f64, f64, Contest)> = contests.collect();
             let mut edges = vec![from, to];
-            edges.extend(contests.iter().flat_map(|c| [c.0, c.1]));
+            for (a, b, contest) in &contests {
+                // A turn at an end, up to rounding, is that end.
+                let inside = |z: &f64| a + 1e-6 < *z && *z < b - 1e-6;
+                let turns = contest.turns.into_iter().filter(inside);
+                edges.extend([*a, *b].into_iter().chain(turns));
+            }
             edges.sort_by(f64::total_cmp);
             edges.dedup();
             for pair in edges.windows(2) {
-                let here = contests.iter().filter(|c| c.0 < pair[1] && pair[0] < c.1);
-                let width = here.map(|c| c.2).fold(WIDTH, f64::min);
-                let parts = ((pair[1] - pair[0]) / width).ceil().max(1.0);
-                let step = (pair[1] - pair[0]) / parts;
-                for k in 0..parts as usize {
-                    let left = pair[0] + step * k as f64;
-                    out.extend(rule.on(left, left + step).map(|(z, w)| {
+                let (mut left, end) = (pair[0], pair[1]);
+                while left < end {
+                    let here = contests.iter().filter(|c| c.0 < end && pair[0] < c.1);
+                    let width = here.map(|c| c.2.width(left)).fold(WIDTH, f64::min);
+                    // What is left is one panel, or two that are equal, or more.
+                    let parts = ((end - left) / width).ceil();
+                    let right = match parts {
+                        1.0 => end,
+                        2.0 => 0.5 * (left + end),
+                        _ => left + width,
+                    };
+                    out.extend(rule.on(left, right).map(|(z, w)| {
                         let y = p.offset + p.slope * (omega + sd * z);
-                        let (weight, seen) = (w * normal_density(z), self.observe(y, omega, v));
+                        let density = (-0.5 * z * z).exp() * FRAC_1_SQRT_2PI;
+                        let (weight, seen) = (w * density, self.observe(y, omega, v));
                         Possible { y, weight, seen }
                     }));
+                    left = right;
                 }
             }
         }

@@ -50,7 +50,7 @@ pub(crate) struct Sweep {
 }
 
 /// Most points that a sweep may have: beyond, a number was mistyped.
-const MOST_POINTS: usize = 1_000_000;
+pub(crate) const MOST_POINTS: usize = 1_000_000;
 
 impl Sweep {
     pub(crate) fn parse(option: &str, text: &str) -> Result<Self, Failure> {

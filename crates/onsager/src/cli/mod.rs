@@ -6,6 +6,7 @@ mod input;
 mod interrupt;
 mod models;
 mod output;
+mod phase_diagram;
 mod predict;
 mod simulate;
 mod spectrum;
@@ -38,6 +39,8 @@ enum Command {
     Predict(predict::Arguments),
     /// Locates the phase transitions along one parameter.
     Thresholds(thresholds::Arguments),
+    /// Errors and phase transitions over two parameters.
+    PhaseDiagram(phase_diagram::Arguments),
     /// Edges, outlier and overlap of spectral methods, and their density.
     Spectrum(spectrum::Arguments),
     /// Draws instances and runs an algorithm on them.
@@ -51,7 +54,7 @@ enum Command {
 }
 
 /// Commands of the grammar that are still to come.
-const LATER: [&str; 4] = ["phase-diagram", "draw", "completions", "man"];
+const LATER: [&str; 3] = ["draw", "completions", "man"];
 
 /// Parses the arguments, runs the command, reports a failure in one line.
 pub(crate) fn run() -> ExitCode {
@@ -73,7 +76,7 @@ fn dispatch() -> Result<(), Failure> {
                     output::print(&error.to_string())
                 }
                 ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Err(Failure::Input(
-                    "a command is missing, allowed: predict, thresholds, spectrum, simulate, infer, models"
+                    "a command is missing, allowed: predict, thresholds, phase-diagram, spectrum, simulate, infer, models"
                         .into(),
                 )),
                 _ => Err(Failure::Input(one_line(&error.to_string()))),
@@ -84,6 +87,7 @@ fn dispatch() -> Result<(), Failure> {
     match arguments.command {
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Thresholds(arguments) => thresholds::run(&arguments),
+        Command::PhaseDiagram(arguments) => phase_diagram::run(&arguments),
         Command::Spectrum(arguments) => spectrum::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Infer(arguments) => infer::run(&arguments),
@@ -94,7 +98,7 @@ fn dispatch() -> Result<(), Failure> {
                 format!("command \"{word}\" is not supported yet")
             } else {
                 format!(
-                    "unknown command \"{word}\", allowed: predict, thresholds, spectrum, simulate, infer, models"
+                    "unknown command \"{word}\", allowed: predict, thresholds, phase-diagram, spectrum, simulate, infer, models"
                 )
             }))
         }

@@ -498,7 +498,10 @@ fn prediction(arguments: &Arguments, tree: &Tree, sizes: &[usize]) -> Option<Pre
         let most = found.fixed_points.iter().rev().find(|point| point.stable);
         let mse = match arguments.algorithm {
             Algorithm::Pca => theory::pca(&tree).ok(),
-            Algorithm::Lamp => theory::lamp(&tree).ok(),
+            Algorithm::Lamp => theory::SpikedMatrix::of(&tree)
+                .ok()
+                .zip(super::spectrum::covariance(&tree).ok())
+                .and_then(|(matrix, k)| theory::lamp_within(&k, matrix).ok()),
             Algorithm::Amp | Algorithm::Vamp | Algorithm::Ep => None,
         };
         let reached = most.filter(|_| informed).unwrap_or(&found.algorithmic);

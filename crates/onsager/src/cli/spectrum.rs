@@ -1,7 +1,11 @@
 //! `onsager spectrum`: eigenvalues of spectral methods in the limit of large sizes.
 
 use clap::{Args, ValueEnum};
-use onsager::model::{Document, Model, ModelError, ObservationKind, Tree};
+use onsager::amp::{Problem, spectral};
+use onsager::ensembles::Seed;
+use onsager::model::instance::Teacher;
+use onsager::model::{Document, Instance, Model, ModelError, ObservationKind, Tree};
+use onsager::replica::ReplicaError;
 use onsager::replica::spectral::{
     Covariance, Spectrum, SpikedMatrix, Status, lamp_spectrum, pca_spectrum,
 };
@@ -121,38 +125,13 @@ fn sweep(arguments: &Arguments, along: &Along<'_>) -> Result<(), Failure> {
 
 /// What theory says of the declared matrix.
 fn spectrum(model: &Model, operator: Operator) -> Result<Spectrum, Failure> {
-    let (matrix, tree) = spiked(model)?;
-    Ok(match operator {
-        Operator::Pca => pca_spectrum(tree.signal().second_moment, matrix)?,
-        Operator::Lamp => lamp_spectrum(&Covariance::of(&tree)?, matrix)?,
-    })
-}
-
-/// The spiked matrix, and the tree of its signal.
-fn spiked(model: &Model) -> Result<(SpikedMatrix, Tree), Failure> {
-    let refused = |what: &str| ModelError::NotSupported { what: what.into() };
     let [observation] = model.observations.as_slice() else {
-        return Err(refused("more than one observation").into());
+        let what = "more than one observation".into();
+        return Err(ModelError::NotSupported { what }.into());
     };
-    let matrix = match &observation.kind {
-        ObservationKind::SpikedWigner { noise } => SpikedMatrix::Wigner { noise: *noise },
-        ObservationKind::SpikedWishart {
-            noise,
-            aspect,
-            left,
-        } => {
-            let law = left.prior.build()?;
-            if !left.layers.is_empty() {
-                return Err(refused("the spectrum of a left factor with layers").into());
-            }
-            if law.mean() != 0.0 {
-                return Err(refused("the spectrum of a left factor that is not centred").into());
-            }
-            SpikedMatrix::Wishart {
-                noise: *noise,
-                aspect: *aspect,
-                left: law.second_moment(),
-            }
+    let tree = match &observation.kind {
+        ObservationKind::SpikedWigner { .. } | ObservationKind::SpikedWishart { .. } => {
+            model.tree()?
         }
         other => {
             return Err(Failure::Input(format!(
@@ -161,10 +140,41 @@ fn spiked(model: &Model) -> Result<(SpikedMatrix, Tree), Failure> {
             )));
         }
     };
-    // The signal of the chain does not depend on how it is seen.
-    let mut signal = model.clone();
-    signal.observations[0].kind = ObservationKind::SpikedWigner { noise: 1.0 };
-    Ok((matrix, signal.tree()?))
+    let matrix = SpikedMatrix::of(&tree)?;
+    Ok(match operator {
+        Operator::Pca => pca_spectrum(tree.signal().second_moment, matrix)?,
+        Operator::Lamp => lamp_spectrum(&covariance(&tree)?, matrix)?,
+    })
+}
+
+/// Components of the variable whose covariance is drawn where its limit is not known: eigenvalues
+/// err by a few 1/p, and the dense eigenproblem takes a fraction of a second.
+const DRAWN: usize = 600;
+
+/// The covariances of both sides: in the limit where that is known, else measured on one draw.
+pub(crate) fn covariance(tree: &Tree) -> Result<Covariance, Failure> {
+    let drawn = |variable: usize| -> Result<Covariance, Failure> {
+        let sizes = tree.sizes(variable, DRAWN);
+        let stream = |purpose: &str| Seed(0).stream("covariance", 0, 0, purpose);
+        let instance = Instance::draw(tree, &sizes, stream, Teacher::fixed())?;
+        let prior = spectral::moments(&Problem::new(tree, &instance)?, variable)?;
+        Ok(Covariance::drawn(
+            prior.eigenvalues()?,
+            prior.square_mean(),
+        )?)
+    };
+    let signal = match Covariance::signal(tree) {
+        Err(ReplicaError::NotSupported(_)) => drawn(tree.signal_index())?,
+        known => known?,
+    };
+    let left = match Covariance::left_of(tree) {
+        Err(ReplicaError::NotSupported(_)) => Some(drawn(tree.variables().len() - 1)?),
+        known => known?,
+    };
+    Ok(match left {
+        Some(left) => signal.beside(left),
+        None => signal,
+    })
 }
 
 fn describe(spectrum: &Spectrum) -> String {
@@ -184,6 +194,7 @@ fn describe(spectrum: &Spectrum) -> String {
         Status::Theorem => "theorem",
         Status::Derived => "derived",
         Status::Conjecture => "conjecture",
+        Status::Measured => "measured",
     };
     let list = |items: &[String]| {
         if items.is_empty() {
