@@ -8,7 +8,7 @@ use onsager_model::FactorKind;
 use crate::damping::{Adaptive, Signs};
 use crate::message::mean_square;
 use crate::outcome::{Estimate, Iteration, Outcome, Record, Stop};
-use crate::rules::rules;
+use crate::rules::{ROUNDING, rules};
 use crate::{AmpError, Damping, Engine, Posterior, Problem, Settings};
 
 /// Runs message passing on a problem.
@@ -39,13 +39,14 @@ pub fn infer_observed(
         0
     };
     for restart in 1..=restarts {
-        if best.stop == Stop::Interrupted {
+        if best.stop == Stop::Interrupted || best.is_solution() {
             break;
         }
         let outcome = Run::new(problem, settings, restart)?.finish(observer)?;
         products += outcome.products;
-        // A run that diverged has no evidence, and none is less than any.
-        if outcome.stop == Stop::Interrupted || outcome.evidence > best.evidence {
+        // A run without evidence has less than any.
+        let better = outcome.is_solution() || outcome.evidence > best.evidence;
+        if outcome.stop == Stop::Interrupted || better {
             best = outcome;
         }
     }
@@ -62,8 +63,6 @@ struct Run<'a> {
     norms: Vec<Vec<f64>>,
     trace: Vec<Record>,
     first_damped: Option<usize>,
-    /// Whether data without noise may make errors vanish.
-    is_exact: bool,
 }
 
 /// What one sweep did.
@@ -76,6 +75,14 @@ struct Motion {
     settled: bool,
 }
 
+/// See [`Outcome::misfit`].
+struct Misfit {
+    /// Largest over the problems.
+    square: f64,
+    /// Largest mean variance of the signal over its second moment.
+    claimed: f64,
+}
+
 /// An estimate whose norm exceeds the declared second moment this many times is no posterior mean.
 const DIVERGED: f64 = 1e6;
 
@@ -83,11 +90,9 @@ const DIVERGED: f64 = 1e6;
 /// overlap of interest is that small.
 const TRIVIAL: f64 = 1e-6;
 
-/// Claimed errors below this fraction of the second moment have come to the floor of the variances in
-/// front of a matrix, behind outputs without noise: nothing better follows, and rounding takes over.
-const EXACT: f64 = 1e-12;
-/// Squared relative change below which such an estimate is at rest.
-const STILL: f64 = 1e-9;
+/// Claims are contradicted by a misfit this many times the claimed variance of the field: runs at rest
+/// at 600 components stay below ten.
+const CONTRADICTED: f64 = 100.0;
 
 impl<'a> Run<'a> {
     fn new(problem: &'a Problem, settings: &'a Settings, restart: usize) -> Result<Self, AmpError> {
@@ -105,13 +110,6 @@ impl<'a> Run<'a> {
             norms: Vec::new(),
             trace: Vec::new(),
             first_damped: None,
-            is_exact: problem.tree.factors().iter().any(|f| match &f.kind {
-                FactorKind::Likelihood(law) => {
-                    let field = &problem.tree.variables()[f.variables[0]];
-                    law.sharpness(field.second_moment).is_some()
-                }
-                _ => false,
-            }),
         };
         run.norms = run.measure(|p, t| p.norm(t));
         Ok(run)
@@ -199,13 +197,7 @@ impl<'a> Run<'a> {
             for (t, (&norm, &last)) in norms.iter().zip(last).enumerate() {
                 let difference = new.mean.column(t) - old.mean.column(t);
                 let change = mean_square(difference.iter().copied());
-                let exact = self.is_exact && new.variance.mean(t) <= EXACT * rho;
-                let enough = if exact {
-                    tolerance.max(STILL)
-                } else {
-                    tolerance
-                };
-                let at_rest = change <= enough * norm.min(rho);
+                let at_rest = change <= tolerance * norm.min(rho);
                 let vanished = norm <= tolerance * rho && norm <= last;
                 motion.settled &= at_rest || vanished;
                 motion.residual = motion.residual.max(change / rho);
@@ -315,6 +307,51 @@ impl<'a> Run<'a> {
         (Some(mse / problems), Some(overlap / problems))
     }
 
+    /// How far the fields of the estimate are from those behind data without noise; nothing for other
+    /// data, which do not determine their fields, or before the first sweep.
+    fn misfit(&self) -> Result<Option<Misfit>, AmpError> {
+        let tree = &self.problem.tree;
+        let exact = tree.factors().iter().find_map(|f| match &f.kind {
+            FactorKind::Likelihood(law) => {
+                let field = f.variables[0];
+                let sharp = law.sharpness(tree.variables()[field].second_moment);
+                (sharp > Some(0.0)).then_some(field)
+            }
+            _ => None,
+        });
+        let sensing = |field| {
+            let all = tree.factors().iter();
+            all.enumerate().find_map(|(f, factor)| match factor.kind {
+                FactorKind::Linear { .. } if factor.variables[1] == field => {
+                    Some((f, factor.variables[0]))
+                }
+                _ => None,
+            })
+        };
+        let Some((field, (f, inner))) = exact.and_then(|h| Some((h, sensing(h)?))) else {
+            return Ok(None);
+        };
+        let (Some(seen), Some(x)) = (self.engine.posterior(field), self.engine.posterior(inner))
+        else {
+            return Ok(None);
+        };
+        if self.trace.len() < 2 {
+            return Ok(None);
+        }
+        let [rho_h, rho_x] = [field, inner].map(|v| tree.variables()[v].second_moment);
+        let image = self.problem.operator(f)?.apply(&x.mean)? / (x.mean.nrows() as f64).sqrt();
+        let worst =
+            |f: &dyn Fn(usize) -> f64| (0..self.problem.problems).map(f).fold(0.0, f64::max);
+        let square = |t| {
+            let difference = seen.mean.column(t) - image.column(t);
+            mean_square(difference.iter().copied()) + seen.variance.mean(t)
+        };
+        Ok(Some(Misfit {
+            square: worst(&square) / rho_h,
+            claimed: worst(&|t| x.variance.mean(t) / rho_x).max(ROUNDING),
+        }))
+    }
+
     /// Shows the last record; whether the observer wants to stop.
     fn show(&self, observer: &mut dyn FnMut(&Iteration<'_>) -> ControlFlow<()>) -> bool {
         self.trace.last().is_some_and(|record| {
@@ -329,8 +366,12 @@ impl<'a> Run<'a> {
 
     fn outcome(mut self, stop: Stop) -> Result<Outcome, AmpError> {
         let signal = self.problem.tree.signal_index();
+        let misfit = self.misfit()?;
+        let is_false = misfit
+            .as_ref()
+            .is_some_and(|m| m.square > CONTRADICTED * m.claimed);
         // The start alone has sent no message whose evidence could be taken.
-        let evidence = if stop == Stop::Diverged || self.trace.len() < 2 {
+        let evidence = if stop == Stop::Diverged || self.trace.len() < 2 || is_false {
             None
         } else {
             let all = self.engine.evidence()?;
@@ -349,11 +390,12 @@ impl<'a> Run<'a> {
             trace: std::mem::take(&mut self.trace),
             first_damped: self.first_damped,
             evidence,
+            misfit: misfit.as_ref().map(|m| m.square),
             claimed_mse: 0.0,
             mse,
             overlap,
             nishimori_gap: self.nishimori().0,
-            products: self.engine.products(),
+            products: self.engine.products() + misfit.map_or(0, |_| self.problem.problems as u64),
             peak_memory: self.engine.bytes(),
             variables,
         };

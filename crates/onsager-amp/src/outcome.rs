@@ -103,8 +103,13 @@ pub struct Outcome<F: Field = f64> {
     /// First sweep with a step below 1: comparison with state evolution, step by step, ends there.
     pub first_damped: Option<usize>,
     /// Bethe evidence in nats per coordinate of the signal, see [`Engine::evidence`]; `None` for a
-    /// run that diverged. Meaningful at a fixed point.
+    /// run that diverged, or whose claimed error its own [`Outcome::misfit`] contradicts. Meaningful at
+    /// a fixed point.
     pub evidence: Option<f64>,
+    /// `E |h - A x̂/√p|²/(n ρ_h)` behind outputs without noise that are not of finitely many values,
+    /// the largest over the problems: between fields `h` that explain the data and those of the estimate
+    /// `x̂`. Next to nothing where the estimate reproduces the data.
+    pub misfit: Option<f64>,
     /// Mean posterior variance of the signal.
     pub claimed_mse: f64,
     /// As in [`Record::mse`].
@@ -119,7 +124,23 @@ pub struct Outcome<F: Field = f64> {
     pub peak_memory: usize,
 }
 
+/// Relative squared errors below this are those of a solution: what rest leaves is less, and the
+/// errors of local minima are a percent and more.
+const SOLVED: f64 = 1e-6;
+
 impl<F: Field> Outcome<F> {
+    /// Whether the data have no noise, the estimate reproduces them, and nothing else does: it claims
+    /// an error next to nothing too.
+    #[must_use]
+    pub fn is_solution(&self) -> bool {
+        let fits = self.misfit.is_some_and(|misfit| misfit < SOLVED);
+        fits && self.claimed_mse < SOLVED * (self.claimed_mse + self.norm())
+    }
+
+    fn norm(&self) -> f64 {
+        self.trace.last().map_or(0.0, |record| record.norm)
+    }
+
     /// The estimate of a variable.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&Estimate<F>> {

@@ -24,13 +24,12 @@ pub struct Settings {
     /// Sweeps of one run at most.
     pub max_iterations: usize,
     /// A run has converged when `|x - x_old|²/n <= tolerance · min(|x|²/n, ρ)` for every declared
-    /// variable: relative to the estimate, so that a small estimate that still grows has not. Behind
-    /// outputs without noise, an estimate that claims an error below `1e-12 ρ` has at `1e-9`.
+    /// variable: relative to the estimate, so that a small estimate that still grows has not.
     pub tolerance: f64,
     /// Weight of new messages.
     pub damping: Damping,
-    /// Further runs from other random starts; the best by Bethe evidence is returned. Starts that
-    /// are not random run once.
+    /// Further runs from other random starts at most: the first solution of data without noise is
+    /// returned, or the best by Bethe evidence. Starts that are not random run once.
     pub restarts: usize,
     /// Decides random starts.
     pub seed: Seed,

@@ -12,7 +12,7 @@ use onsager_ensembles::Seed;
 use onsager_model::{Chain, Instance, Tree};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::likelihood::{Additive, Noiseless};
-use onsager_scalar::prior::Gaussian;
+use onsager_scalar::prior::{Gaussian, Rademacher};
 
 const NOISE: f64 = 0.2;
 
@@ -99,26 +99,125 @@ fn one_pass_is_three_steps() {
     assert_eq!(run(usual), apart);
 }
 
-/// Without noise the estimate goes on to the last digits. (By squares of scores alone, most runs claim to
-/// be exact long before they are, and stop.)
+/// Without noise every run goes on to the last digits and rests there: the term of the old score
+/// keeps its size where the variance in front of the matrix is held up.
 #[test]
 fn exact_phase_retrieval_is_solved_to_the_last_digits() {
     let output = Arc::new(Noiseless::new(PiecewiseLinear::abs()));
     let tree = layer(2.0, PiecewiseLinear::linear())
         .glm(0.9, output)
         .unwrap();
-    let mut solved = 0;
-    for seed in 0..4 {
+    for seed in 0..8 {
         let problem = Problem::new(&tree, &draw(&tree, 600, seed)).unwrap();
+        let found = infer(&problem, &Settings::default()).unwrap();
+        assert_eq!(found.stop, Stop::Converged, "seed {seed}");
+        assert!(
+            found.mse.unwrap() < 1e-10 && found.is_solution(),
+            "seed {seed}"
+        );
+    }
+}
+
+/// The truth without noise is a fixed point, in the hard phase too, where nothing leads to it.
+#[test]
+fn the_truth_is_not_forgotten_without_noise() {
+    let output = Arc::new(Noiseless::new(PiecewiseLinear::abs()));
+    let tree = Chain::new(Arc::new(Gaussian::standard()))
+        .glm(1.02, output)
+        .unwrap();
+    let problem = Problem::new(&tree, &draw(&tree, 800, 1)).unwrap();
+    let run = |start| {
         let settings = Settings {
-            max_iterations: 400,
+            start,
+            max_iterations: 200,
+            ..Settings::default()
+        };
+        infer(&problem, &settings).unwrap()
+    };
+    let informed = run(Start::Informed);
+    assert_eq!(informed.stop, Stop::Converged);
+    assert!(informed.mse.unwrap() < 1e-12 && informed.is_solution());
+    let blind = run(Start::Uninformed);
+    assert!(blind.mse.unwrap() > 0.1 && !blind.is_solution());
+}
+
+/// Near the threshold some random starts miss; a run that has found the signal knows that without the truth,
+/// and ends the search.
+#[test]
+fn restarts_of_phase_retrieval_end_with_a_solution() {
+    let output = Arc::new(Noiseless::new(PiecewiseLinear::abs()));
+    let tree = Chain::new(Arc::new(Gaussian::standard()))
+        .glm(1.3, output)
+        .unwrap();
+    let (mut once, mut again) = (0, 0);
+    for seed in 0..8 {
+        let problem = Problem::new(&tree, &draw(&tree, 200, seed)).unwrap();
+        let run = |restarts| {
+            let settings = Settings {
+                restarts,
+                max_iterations: 300,
+                ..Settings::default()
+            };
+            infer(&problem, &settings).unwrap()
+        };
+        let (one, more) = (run(0), run(9));
+        for found in [&one, &more] {
+            // What it says without the truth is true.
+            assert_eq!(
+                found.is_solution(),
+                found.mse.unwrap() < 1e-4,
+                "seed {seed}"
+            );
+        }
+        if one.is_solution() {
+            assert_eq!((more.mse, more.products), (one.mse, one.products));
+        }
+        once += usize::from(one.is_solution());
+        again += usize::from(more.is_solution());
+        println!(
+            "{seed}: {:?} {:?}, {:?} {:?}",
+            one.stop, one.mse, more.stop, more.mse
+        );
+    }
+    assert!(once < again && again == 8, "{once} and {again} of 8");
+}
+
+/// Binary weights are found from 1.8 examples each, a fifth beyond the threshold. (Where messages are measured by
+/// squares of scores, half of these runs claim to be exact at a tenth of the signs wrong, and stop.)
+#[test]
+fn a_binary_teacher_is_found_from_its_answers() {
+    let output = Arc::new(Noiseless::new(PiecewiseLinear::sign()));
+    let tree = Chain::new(Arc::new(Rademacher)).glm(1.8, output).unwrap();
+    for seed in 0..8 {
+        let problem = Problem::new(&tree, &draw(&tree, 800, seed)).unwrap();
+        let settings = Settings {
+            tolerance: 1e-8,
+            seed: Seed(seed),
             ..Settings::default()
         };
         let found = infer(&problem, &settings).unwrap();
-        let exact = found.stop == Stop::Converged && found.mse.unwrap() < 1e-9;
-        solved += usize::from(exact);
+        let mse = found.mse.unwrap();
+        // One sign in a thousand is an error of 4e-3.
+        assert!(
+            found.stop == Stop::Converged && mse < 1e-3,
+            "seed {seed}: {mse}"
+        );
     }
-    assert!(solved >= 3, "{solved} of 4");
+}
+
+/// Too few exact measurements are met by many signals: an estimate that reproduces the data is not the
+/// signal yet, and does not say so.
+#[test]
+fn an_estimate_that_fits_is_not_a_solution() {
+    let output = Arc::new(Noiseless::new(PiecewiseLinear::linear()));
+    let tree = Chain::new(Arc::new(Gaussian::standard()))
+        .glm(0.5, output)
+        .unwrap();
+    let problem = Problem::new(&tree, &draw(&tree, 200, 1)).unwrap();
+    let found = infer(&problem, &Settings::default()).unwrap();
+    assert_eq!(found.stop, Stop::Converged);
+    assert!(found.misfit.unwrap() < 1e-10 && !found.is_solution());
+    assert!((found.claimed_mse - 0.5).abs() < 1e-6 && found.evidence.is_some());
 }
 
 /// Data that no field explains are refused by name, and a bad damping still is.

@@ -1,9 +1,9 @@
 use crate::figures::{
-    denoising, gap_frozen, gap_sparse, glm_critical, glm_depth, glm_noise, glm_phases, lamp_bayes,
-    lamp_critical, lamp_fashion, lamp_mmse, lamp_spectra, latent_descent, lattice_bits,
-    lattice_detect, lattice_noise, lattice_prior, lattice_scaling, lattice_time, phase_maps,
-    sparse_phases, spiked_depth, spiked_escape, spiked_fashion, spiked_mmse, spiked_potential,
-    spiked_steps, spiked_wishart, wishart_phases,
+    denoising, gap_frozen, gap_sparse, glm_critical, glm_depth, glm_mse, glm_noise, glm_perceptron,
+    glm_phases, glm_potential, lamp_bayes, lamp_critical, lamp_fashion, lamp_mmse, lamp_spectra,
+    latent_descent, lattice_bits, lattice_detect, lattice_noise, lattice_prior, lattice_scaling,
+    lattice_time, phase_maps, sparse_phases, spiked_depth, spiked_escape, spiked_fashion,
+    spiked_mmse, spiked_potential, spiked_steps, spiked_wishart, wishart_phases,
 };
 use crate::{Figure, FigureError};
 
@@ -28,6 +28,9 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &lamp_critical::LampCritical,
     &spiked_fashion::SpikedFashion,
     &lamp_fashion::LampFashion,
+    &glm_mse::GlmMse,
+    &glm_potential::GlmPotential,
+    &glm_perceptron::GlmPerceptron,
     &glm_phases::GlmPhases,
     &glm_critical::GlmCritical,
     &glm_noise::GlmNoise,

@@ -121,6 +121,9 @@ pub(crate) const RESOLVED: f64 = 1e-4;
 pub(crate) const FLAT: f64 = 1e-8;
 /// Step of the search in `ln snr`: a ratio of 2.
 const GRID: f64 = 0.7;
+/// Paths are sought within this ratio of a noise. Along a path the noise changes by less between
+/// neighbours of the grid on which they are sought.
+pub(crate) const AROUND: f64 = 1e4;
 /// Noise that a curve spans unless told otherwise, in units of the noise that is as strong as the
 /// signal.
 pub(crate) const RANGE: (f64, f64) = (1e-8, 1e8);
@@ -334,6 +337,15 @@ impl Path {
     }
 }
 
+/// Intervals of `ln noise`.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    /// On which paths are followed.
+    wanted: (f64, f64),
+    /// On which they may begin.
+    sought: (f64, f64),
+}
+
 /// What has been followed of a stretch.
 #[derive(Debug, Default)]
 struct Covered {
@@ -356,7 +368,13 @@ impl Stretch<'_> {
             .chain
             .origin()
             .map_or(f64::INFINITY, |noise| 1e-2 * noise);
-        let window = (range.0.min(origin).ln() - 0.7, range.1.ln() + 0.7);
+        let window = (range.0.min(origin).ln() - GRID, range.1.ln() + GRID);
+        // Nodes around a narrow range: between two of them the noise may pass through all of it.
+        let margin = (AROUND.ln() - 0.5 * (window.1 - window.0)).max(0.0);
+        let window = Window {
+            wanted: window,
+            sought: (window.0 - margin, window.1 + margin),
+        };
         let mut covered = Covered::default();
         let mut t = self.lowest();
         // Nodes of the grid beyond `t` that may be out of range with it.
@@ -368,7 +386,7 @@ impl Stretch<'_> {
             }
             let to = (t + f64::from(ahead) * GRID).min(LN_SNR_MAX);
             // An average that refuses decides nothing.
-            if matches!(self.may_meet((t, to), window), Ok(false)) {
+            if matches!(self.may_meet((t, to), window.sought), Ok(false)) {
                 t += f64::from(ahead + 1) * GRID;
                 // Twice as far next time, unless that has just been too far.
                 ahead = if held { ahead } else { 2 * ahead + 1 };
@@ -437,7 +455,7 @@ impl Stretch<'_> {
     fn grow(
         &self,
         inner: Vec<f64>,
-        (low, high): (f64, f64),
+        window: Window,
         covered: &mut Covered,
         paths: &mut Vec<Path>,
     ) -> Result<(), ReplicaError> {
@@ -453,11 +471,13 @@ impl Stretch<'_> {
             let mut pairs = covered.walks.iter().flat_map(|walk| walk.windows(2));
             let is_met = pairs.any(|pair| near(pair, &seed.u));
             // Where the noise is out of range nothing has to be found.
+            let (low, high) = window.sought;
             let is_wanted = (low..=high).contains(&seed.at.log_noise) && !self.is_frozen(&seed);
             if !is_wanted || known(t) || is_met {
                 continue;
             }
             let home = seed.u.clone();
+            let (low, high) = window.wanted;
             let (last, left_home) = (RefCell::new(seed.clone()), Cell::new(false));
             let closed = Cell::new(false);
             let stop = |p: &Point| {

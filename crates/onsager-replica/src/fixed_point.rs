@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::ReplicaError;
 use crate::chain::{Beside, StateEvolution, Stretch, nothing};
-use crate::curve::{Below, Curve};
+use crate::curve::{AROUND, Below, Curve};
 use crate::factor::{Belief, Componentwise, Passage};
 use crate::path::{Point, solve};
 
@@ -73,9 +73,6 @@ pub struct VariableState {
     pub snr: Option<f64>,
 }
 
-/// A prediction at one noise traces paths that reach within this ratio of it. Along a path the
-/// noise changes by less between neighbours of the grid on which paths are sought.
-const AROUND: f64 = 1e4;
 /// Error of an average that its self-check may miss: the largest found against a rule 2.7 times as
 /// fine along the curves of linear, sign and relu layers of aspects 1e-9 to 1e4 is 3.5e-11, and two
 /// averages count at every variable.

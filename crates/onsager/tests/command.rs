@@ -286,6 +286,7 @@ fn simulations_take_their_options() {
         &["--algorithm", "pca"][..],
         &["--algorithm", "lamp"],
         &["--start", "spectral"],
+        &["--restarts", "2"],
         &["--start", "informed", "--storage", "f32"],
         &[
             "--damping",

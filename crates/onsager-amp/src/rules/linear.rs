@@ -17,21 +17,21 @@ use crate::{
 /// corrections.
 ///
 /// Forwards, with the estimate `x` of variance `c`: `V = mean(c)`, `ω = W x/√k - V g_old`, sent as
-/// precision `1/V` and field `ω/V`. Backwards, with `g = (E h - ω)/V`: `Λ = |g|²/k`,
+/// precision `1/V` and field `ω/V`. A floor on `V` holds for the precision, not for the term of `g_old`: that
+/// cancels what of `g_old` is in `x`, which is `c`, and at the floor of data without noise a term of
+/// the wrong size makes the iteration unstable. Backwards, with `g = (E h - ω)/V`: `Λ = |g|²/k`,
 /// `γ = Wᴴ g/√k + Λ x`.
 ///
-/// Where data may be without noise ([`Linear::by_curvature`]), `Λ` is the average of `1/V - Var h/V²` as soon as
-/// `|g|²` exceeds half of the bound `rows/V`. The two agree on average; but an estimate that claims less
-/// than its error has a `|g|²` too large by the square of the ratio, and without noise would square its
-/// claim at every step. Below, where little is said, the difference
-/// has the sign of its fluctuations, and the square does not.
+/// Behind outputs ([`Linear::by_curvature`]), `Λ` is the average of `1/V - Var h/V²`, at least 0. The two agree on
+/// average, but an estimate that claims less than its error has a `|g|²` too large by the square of the
+/// ratio, and squares its claim at every step; and one that is exact has `g = 0`, and would be forgotten.
 ///
 /// With one variance per component, `V_i = Σ_j |W_ij|² c_j/k` and `Λ_j = Σ_i |W_ij|² |g_i|²/k`.
 pub struct Linear<F: Field = f64> {
     matrix: Counted<Arc<dyn LinearOperator<F>>>,
     variances: Variances,
     floor: f64,
-    /// Whether strong messages are measured by their curvature.
+    /// Whether messages are measured by their curvature.
     by_curvature: bool,
     /// `g` of the past backward messages, averaged as they are.
     score: Option<DMatrix<F>>,
@@ -53,7 +53,7 @@ impl<F: Field> Linear<F> {
         }
     }
 
-    /// Takes `Λ` from the curvature where messages are strong, instead of `|g|²`.
+    /// Takes `Λ` from the curvature instead of `|g|²`.
     #[must_use]
     pub fn by_curvature(mut self) -> Self {
         self.by_curvature = true;
@@ -66,27 +66,26 @@ impl<F: Field> Linear<F> {
         let k = x.nrows() as f64;
         let variance = match self.variances {
             Variances::Shared => {
-                let mean = |t| estimate.variance.mean(t).max(self.floor);
-                Diagonal::Shared((0..x.ncols()).map(mean).collect())
+                Diagonal::Shared((0..x.ncols()).map(|t| estimate.variance.mean(t)).collect())
             }
             Variances::PerComponent => {
                 let c = DMatrix::from_fn(x.nrows(), x.ncols(), |j, t| estimate.variance.at(j, t));
-                let floor = |v: f64| (v / k).max(self.floor);
-                Diagonal::Each(self.squared(&c, false)?.map(floor))
+                Diagonal::Each(self.squared(&c, false)? / k)
             }
         };
         let image = self.matrix.apply(&x)?;
         let scale = 1.0 / k.sqrt();
         let (rows, problems) = image.shape();
         let field = DMatrix::from_fn(rows, problems, |i, t| {
-            let v = variance.at(i, t);
+            let claimed = variance.at(i, t);
+            let v = claimed.max(self.floor);
             let omega = image[(i, t)].scale(scale);
             match &self.score {
-                Some(g) => omega.unscale(v) - g[(i, t)],
+                Some(g) => omega.unscale(v) - g[(i, t)].scale(claimed / v),
                 None => omega.unscale(v),
             }
         });
-        let precision = invert(&variance);
+        let precision = inverse(&variance, self.floor);
         self.input = Some(average(self.input.take(), x, ports.step(1)));
         ports.send(1, Message { precision, field }, None);
         Ok(())
@@ -116,13 +115,12 @@ impl<F: Field> Linear<F> {
         let precision = match self.variances {
             Variances::Shared => {
                 let one = |t: usize| {
-                    let sum = square.column(t).sum();
                     let certain = ports.sent(1).precision.mean(t);
-                    let bound = g.nrows() as f64 * certain;
-                    if self.by_curvature && sum > 0.5 * bound {
-                        bound * (1.0 - variance.mean(t) * certain).max(0.0) / k
+                    if self.by_curvature {
+                        let told = (1.0 - variance.mean(t) * certain).max(0.0);
+                        told * certain * g.nrows() as f64 / k
                     } else {
-                        sum / k
+                        square.column(t).sum() / k
                     }
                 };
                 Diagonal::Shared((0..g.ncols()).map(one).collect())
@@ -186,8 +184,9 @@ impl<F: Field> Rule<F> for Linear<F> {
         if self.variances != Variances::Shared || !fits || !undamped {
             return Ok(None);
         }
-        let v = estimate.variance.mean(0).max(self.floor);
-        let (scale, precision) = (1.0 / (columns as f64).sqrt(), 1.0 / v);
+        let claimed = estimate.variance.mean(0);
+        let v = claimed.max(self.floor);
+        let (scale, precision, back) = (1.0 / (columns as f64).sqrt(), 1.0 / v, claimed / v);
         let above = above.fields(0);
         // Of every row: g, the field sent, and the moments of h and of φ(h).
         const KEPT: usize = 6;
@@ -200,7 +199,10 @@ impl<F: Field> Rule<F> for Linear<F> {
             let kept = kept.as_chunks_mut::<KEPT>().0;
             let omega = z.iter().map(|z| z.scale(scale));
             let old = kept.iter().map(|k| k[0]);
-            let field: Vec<F> = omega.zip(old).map(|(z, g)| z.unscale(v) - g).collect();
+            let field: Vec<F> = omega
+                .zip(old)
+                .map(|(z, g)| z.unscale(v) - g.scale(back))
+                .collect();
             let mut moments = vec![[(F::zero(), 0.0); 2]; z.len()];
             let below = Fields {
                 precision: Precisions::Shared(precision),
@@ -288,9 +290,11 @@ fn score<F: Field>(ports: &Ports<'_, F>) -> Result<DMatrix<F>, AmpError> {
     }))
 }
 
-fn invert(variance: &Diagonal) -> Precision {
+/// Precisions of variances that are never taken below a floor.
+fn inverse(variance: &Diagonal, floor: f64) -> Precision {
+    let one = |v: f64| 1.0 / v.max(floor);
     match variance {
-        Diagonal::Shared(v) => Diagonal::Shared(v.iter().map(|v| 1.0 / v).collect()),
-        Diagonal::Each(v) => Diagonal::Each(v.map(|v| 1.0 / v)),
+        Diagonal::Shared(v) => Diagonal::Shared(v.iter().map(|v| one(*v)).collect()),
+        Diagonal::Each(v) => Diagonal::Each(v.map(one)),
     }
 }

@@ -80,7 +80,7 @@ pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule
 
 /// Variances below this fraction of `ρ` are rounding noise: the message of a field would be
 /// infinite at 0.
-const ROUNDING: f64 = 1e-13;
+pub(crate) const ROUNDING: f64 = 1e-13;
 
 /// Whether the variance in front of linear factor `f` may collapse: a discrete variable below a
 /// discontinuous activation.

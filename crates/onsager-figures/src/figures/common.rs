@@ -13,7 +13,7 @@ use onsager_replica::spectral::{Covariance, SpikedMatrix};
 use onsager_replica::{FixedPoint, StateEvolution, Threshold, ThresholdKind};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::likelihood::Noiseless;
-use onsager_scalar::prior::{Gaussian, Rademacher};
+use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher};
 use onsager_scalar::roots::bracketed_root;
 use onsager_scalar::special::{ndtr, normal_density};
 use onsager_scalar::{Activation, Likelihood, Prior};
@@ -48,6 +48,18 @@ pub(crate) fn layered(layers: &[(f64, &str)]) -> Chain {
         .fold(Chain::new(gaussian()), |chain, (aspect, name)| {
             chain.layer(*aspect, activation(name))
         })
+}
+
+/// Components that are zero, or Gaussian, independently: the prior `sparse` of [`with_freedom`].
+pub(crate) const SPARSE: &str = "sparse";
+
+/// A signal with this many degrees of freedom for each component: `sparse`, of that many nonzero
+/// components, or behind a layer, of so large a latent.
+pub(crate) fn with_freedom(name: &str, freedom: f64) -> Result<Chain, ModelError> {
+    Ok(match name {
+        SPARSE => Chain::new(Arc::new(GaussBernoulli::new(freedom, 0.0, 1.0 / freedom)?)),
+        _ => layered(&[(1.0 / freedom, name)]),
+    })
 }
 
 /// A tree at a finite size: theory is evaluated on `tree`, whose ratios are the rounded ones.
@@ -693,6 +705,27 @@ fn accidents(tree: &Tree, instance: &Instance) -> Result<[f64; 2], FigureError> 
         None => 0.0,
     };
     Ok([norm - tree.signal().second_moment, along])
+}
+
+/// Accidents of a generalised linear instance that move its error, of mean zero: of the norms of the signal, of its fields,
+/// and of what the sensing matrix makes of these.
+pub(crate) fn sensing_accidents(tree: &Tree, instance: &Instance) -> Result<[f64; 3], FigureError> {
+    let sensing = tree.factors().len() - 2;
+    let [x, h] = [0, 1].map(|side| {
+        let truth = instance.truth(tree.factors()[sensing].variables[side]);
+        DMatrix::from_column_slice(truth.map_or(0, <[f64]>::len), 1, truth.unwrap_or_default())
+    });
+    let Some(a) = instance.operator(sensing) else {
+        return Ok([0.0; 3]);
+    };
+    let (p, n) = (x.len() as f64, h.len() as f64);
+    let (norm, back) = (x.norm_squared() / p, a.apply_adjoint(&h)?.norm_squared());
+    Ok([
+        norm - tree.signal().second_moment,
+        h.norm_squared() / n - norm,
+        // E |Aᵀ A x|² = n (n + p + 1) |x|².
+        back / (p * n) - norm * (n + p + 1.0) / p,
+    ])
 }
 
 /// The places where a difference of eighth order around `x` looks, see [`slope`].

@@ -1,14 +1,11 @@
 //! Sparse against generative: where message passing stops short of what is possible.
 
 use std::f64::consts::FRAC_2_PI;
-use std::sync::Arc;
 
 use onsager_amp::{Settings, Start};
-use onsager_model::{Chain, ModelError};
 use onsager_replica::{StateEvolution, ThresholdKind};
-use onsager_scalar::prior::GaussBernoulli;
 
-use super::common::{Sized, decades, layered, trials};
+use super::common::{SPARSE, Sized, decades, trials, with_freedom};
 use crate::agreement::{Agreement, Claim, Identity, Sample, Success};
 use crate::drawing::{Axis, BLACK, Band, Dash, Line, Marker, Picture, Plot, Points, Rule};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
@@ -18,7 +15,6 @@ pub(crate) struct GapSparse;
 
 /// Nonzero components, or latent ones, for every component of the signal.
 const FREEDOM: f64 = 0.1;
-const SPARSE: &str = "sparse";
 const LAYERS: [&str; 3] = ["linear", "sign", "relu"];
 /// Components of the sparse spike, 500 of them nonzero, and of the others.
 const SIZE: usize = 5000;
@@ -219,17 +215,9 @@ const FOLDS: &str = "folds";
 const ALIKE: &str = "alike";
 const STARTS: [&str; 2] = ["uninformed", "informed"];
 
-/// A signal with this many degrees of freedom for each component, of second moment ρ.
-fn chain(name: &str, freedom: f64) -> Result<Chain, ModelError> {
-    Ok(match name {
-        SPARSE => Chain::new(Arc::new(GaussBernoulli::new(freedom, 0.0, 1.0 / freedom)?)),
-        _ => layered(&[(1.0 / freedom, name)]),
-    })
-}
-
 /// Errors on a grid of noises, and where the noises of the simulation lead from either start.
 fn curves(name: &str, points: usize) -> Result<Vec<Row>, FigureError> {
-    let tree = chain(name, FREEDOM)?.spiked_wigner(1.0)?;
+    let tree = with_freedom(name, FREEDOM)?.spiked_wigner(1.0)?;
     let rho = tree.signal().second_moment;
     let unit = rho * rho;
     let chain = StateEvolution::new(&tree)?;
@@ -266,7 +254,7 @@ fn named(kind: ThresholdKind) -> Option<&'static str> {
 fn lines(freedom: f64) -> Result<Vec<Row>, FigureError> {
     let mut rows = Vec::new();
     for name in [SPARSE].into_iter().chain(LAYERS) {
-        let tree = chain(name, freedom)?.spiked_wigner(1.0)?;
+        let tree = with_freedom(name, freedom)?.spiked_wigner(1.0)?;
         let unit = tree.signal().second_moment.powi(2);
         let chain = StateEvolution::new(&tree)?;
         let curve = chain.curve(Some((1e-3 * unit, 1e3 * unit)))?;
@@ -293,9 +281,9 @@ fn simulate(
     p: usize,
     count: usize,
 ) -> Result<Vec<Row>, FigureError> {
-    let model = chain(name, FREEDOM)?.spiked_wigner(1.0)?;
+    let model = with_freedom(name, FREEDOM)?.spiked_wigner(1.0)?;
     let rho = model.signal().second_moment;
-    let tree = chain(name, FREEDOM)?.spiked_wigner(noise * rho * rho)?;
+    let tree = with_freedom(name, FREEDOM)?.spiked_wigner(noise * rho * rho)?;
     let sized = Sized::new(&tree, p)?;
     let prediction = StateEvolution::new(&tree)?.predict()?;
     let greatest = prediction.fixed_points.last().map_or(f64::NAN, |f| f.mmse);

@@ -4,6 +4,7 @@ use super::{Likelihood, Possible, Seen};
 use crate::Moments;
 use crate::activation::{Activation, Channel, Parity, Piece, PiecewiseLinear};
 use crate::quadrature::Rule;
+use crate::special::normal_density;
 
 /// `y = φ(h)` without noise, for a function made of affine pieces.
 ///
@@ -35,7 +36,6 @@ pub struct Noiseless {
 const REACH: f64 = 8.6;
 /// Width of a panel in standard deviations where nothing but a Gaussian is to be seen.
 const WIDTH: f64 = 2.5;
-const FRAC_1_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
 /// Two preimages compete where both are as near as this: farther out, the lesser one matters at
 /// 1e-12.
 const RIVAL: f64 = 7.5;
@@ -263,8 +263,7 @@ impl Likelihood for Noiseless {
                     };
                     out.extend(rule.on(left, right).map(|(z, w)| {
                         let y = p.offset + p.slope * (omega + sd * z);
-                        let density = (-0.5 * z * z).exp() * FRAC_1_SQRT_2PI;
-                        let (weight, seen) = (w * density, self.observe(y, omega, v));
+                        let (weight, seen) = (w * normal_density(z), self.observe(y, omega, v));
                         Possible { y, weight, seen }
                     }));
                     left = right;

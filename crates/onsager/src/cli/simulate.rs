@@ -41,6 +41,15 @@ pub(crate) struct Arguments {
     /// its products.
     #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
     threads: usize,
+    /// Further random starts at most: the first that solves data without noise, or the best by
+    /// evidence.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        allow_hyphen_values = true
+    )]
+    restarts: usize,
     /// Fixed weight of the old messages, in [0, 1); adaptive if absent.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     damping: Option<f64>,
@@ -231,6 +240,7 @@ fn settings(arguments: &Arguments) -> Result<Settings, Failure> {
             Start::Spectral => amp::Start::Spectral,
             Start::Informed => amp::Start::Informed,
         },
+        restarts: arguments.restarts,
         ..Settings::default()
     };
     if let Some(damping) = arguments.damping {
