@@ -368,6 +368,76 @@ fn simulations_of_rectangular_matrices_have_two_sides() {
     assert_eq!(huge.status.code(), Some(2));
 }
 
+/// Every output that is no piecewise linear function, predicted, simulated and searched for thresholds.
+#[test]
+fn outputs_of_every_kind_run() {
+    let model = |prior: &str, output: &str, ratio: f64| {
+        let text = format!(
+            "[signal]\nprior = \"{prior}\"\n[observation]\nkind = \"glm\"\noutput = \"{output}\"\n\
+             sensing = {{ ensemble = \"gaussian\", aspect = {ratio:?} }}\n"
+        );
+        file(&format!("{prior}-{output}.toml"), &text)
+    };
+    for (prior, output, ratio) in [
+        ("gaussian", "logistic", 3.0),
+        ("gaussian", "sign", 2.0),
+        ("gaussian", "probit", 2.0),
+        ("rademacher", "poisson", 1.5),
+        ("gaussian", "poisson-log", 0.8),
+        ("gaussian", "tanh", 0.6),
+    ] {
+        let model = model(prior, output, ratio);
+        let labels = matches!(output, "logistic" | "sign" | "probit");
+        let run = [
+            "simulate", &model, "--size", "400", "--trials", "16", "--seed", "3",
+        ];
+        let found = json(&run);
+        let mut compared = vec![("mse", "mmse")];
+        if labels {
+            compared.push(("generalisation_error", "generalisation_error"));
+        } else {
+            assert!(found["generalisation_error"].is_null());
+        }
+        for (name, predicted) in compared {
+            let error = found[name]["standard_error"].as_f64().unwrap();
+            let predicted = found["prediction"][predicted].as_f64().unwrap();
+            // Five standard errors, and a bias of at most 6 in p.
+            near(
+                &found[name]["mean"],
+                predicted,
+                5.0 * error + 0.015 * predicted.max(0.1),
+            );
+            assert!(
+                error < 0.1 * predicted,
+                "{model}: {error} sees nothing of {predicted}"
+            );
+        }
+    }
+    // Fewer labels than these say less, and the best prediction beats one drawn from the posterior.
+    let found = json(&["predict", &model("gaussian", "sign", 2.0)]);
+    let optimal = &found["optimal"];
+    let cosine = optimal["overlap"].as_f64().unwrap();
+    let pi = std::f64::consts::PI;
+    near(
+        &optimal["generalisation_error"],
+        cosine.sqrt().acos() / pi,
+        1e-8,
+    );
+    near(&optimal["gibbs_error"], cosine.acos() / pi, 1e-8);
+    assert!(text(&["predict", &model("gaussian", "sign", 2.0)]).contains("generalisation error"));
+    // A smooth function without noise is a linear measurement: all is known from n = p on.
+    let ratio = ["--parameter", "observation.sensing.aspect"];
+    let tanh = model("gaussian", "tanh", 0.6);
+    let found = json(&[&["thresholds", &tanh], &ratio[..]].concat());
+    for threshold in found["thresholds"].as_array().unwrap() {
+        near(&threshold["value"], 1.0, 1e-8);
+    }
+    // Noisy labels never tell a real signal.
+    let logistic = model("gaussian", "logistic", 3.0);
+    let found = json(&[&["thresholds", &logistic, "--range", "0.5:8"], &ratio[..]].concat());
+    assert_eq!(found["thresholds"].as_array().unwrap().len(), 0);
+}
+
 #[test]
 fn models_are_listed_and_printed() {
     let listed = json(&["models"]);
@@ -412,7 +482,7 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
     );
     let glm = file(
         "glm.toml",
-        "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"glm\"\nsensing = { ensemble = \"gaussian\", aspect = 1 }\noutput = \"logistic\"\n",
+        "[signal]\nprior = \"gaussian\"\n[observation]\nkind = \"glm\"\nsensing = { ensemble = \"gaussian\", aspect = 1 }\noutput = \"poisson-log\"\n",
     );
     let p = "predict";
     let s = ["simulate", "spiked-sign", "--size"];
@@ -550,7 +620,19 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             &[p, "spiked-sign", "--set", "signal.layers.0.noise_before=-1"],
             "signal.layers.0.noise_before must be finite and not negative, got -1",
         ),
-        (&[p, &glm], "output \"logistic\" is not supported yet"),
+        (
+            &[p, &glm, "--set", "observation.output=modulus"],
+            "output \"modulus\" is not supported yet",
+        ),
+        (
+            &[p, &glm, "--set", "observation.output=possion"],
+            "unknown output \"possion\", allowed: linear",
+        ),
+        (
+            &[p, &glm, "--set", "observation.noise=0.1"],
+            "observation.noise after an output of kind \"poisson-log\" is not supported yet",
+        ),
+        (&["simulate", &glm, "--size", "0"], "--size"),
         (
             &[p, "spiked-sign", "--set", "observation.nose=1"],
             "--set observation.nose=1: unknown key \"observation.nose\", allowed: kind, on, noise",

@@ -82,7 +82,7 @@ fn wrong_laws_are_found_out() {
 #[test]
 fn what_is_not_supported_must_say_so() {
     let sensing = Weights::gaussian(0.5);
-    let model = Model::builder().glm(sensing, Output::Logistic, 0.0);
+    let model = Model::builder().glm(sensing, Output::Modulus, 0.0);
     let report = check_model(&model.expect("the grammar knows it")).expect("an honest refusal");
     let said = "refused as not supported yet";
     assert!(report.rows().iter().any(|row| row.identity == said));

@@ -62,6 +62,7 @@ fn single(arguments: &Arguments, document: &Document) -> Result<(), Failure> {
             trajectory: path.as_ref().map(|path| path.steps.as_slice()),
         });
     }
+    let labels = prediction.algorithmic.generalisation_error.is_some();
     let row = |point: &FixedPoint| {
         let mut notes = Vec::new();
         for (note, holds) in [
@@ -74,7 +75,7 @@ fn single(arguments: &Arguments, document: &Document) -> Result<(), Failure> {
                 notes.push(note);
             }
         }
-        vec![
+        let mut row = vec![
             output::number(point.overlap),
             output::number(point.mmse),
             point
@@ -82,11 +83,17 @@ fn single(arguments: &Arguments, document: &Document) -> Result<(), Failure> {
                 .map_or_else(|| "infinite".to_string(), output::number),
             output::number(point.potential),
             output::optional(point.mutual_information),
-            notes.join(", "),
-        ]
+        ];
+        if labels {
+            row.push(output::optional(point.generalisation_error));
+        }
+        row.push(notes.join(", "));
+        row
     };
     let rows: Vec<_> = prediction.fixed_points.iter().map(row).collect();
-    let header = ["overlap", "mmse", "snr", "potential", "information", ""];
+    let mut header = vec!["overlap", "mmse", "snr", "potential", "information"];
+    header.extend(labels.then_some("generalisation error"));
+    header.push("");
     output::print(&format!(
         "{}\n{}",
         arguments.model.title(document),

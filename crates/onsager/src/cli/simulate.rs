@@ -9,6 +9,8 @@ use onsager::ensembles::Seed;
 use onsager::model::instance::{Storage, Teacher};
 use onsager::model::{FactorKind, Instance, ModelError, Tree};
 use onsager::replica::{StateEvolution, spectral as theory};
+use onsager::scalar::prior::Gaussian;
+use onsager::scalar::{Prior, likelihood};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -103,6 +105,7 @@ struct Trial {
     claimed_mse: Option<f64>,
     nishimori_gap: Option<f64>,
     iterations: Option<f64>,
+    generalisation_error: Option<f64>,
     products: u64,
     bytes: usize,
     stop: Stop,
@@ -123,6 +126,9 @@ struct Report {
     nishimori_gap: Option<Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     iterations: Option<Summary>,
+    /// How often labels of new measurements are predicted wrongly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generalisation_error: Option<Summary>,
     products: u64,
     peak_memory: usize,
     status: Status,
@@ -161,6 +167,8 @@ struct Predicted {
     mmse_left: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mse_left: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generalisation_error: Option<f64>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -368,14 +376,21 @@ fn observed(
                 seed: Seed(arguments.seed.wrapping_add(trial.wrapping_mul(GOLDEN))),
                 ..settings.clone()
             };
-            message_passing(&problem, &settings)?
+            let done = message_passing(&problem, &settings)?;
+            done.map(|(found, estimate)| Trial {
+                generalisation_error: label_errors(tree, &instance, &estimate, (seed, trial)),
+                ..found
+            })
         }
     };
     bar.inc(1);
     Ok(done)
 }
 
-fn message_passing(problem: &Problem, settings: &Settings) -> Result<Option<Trial>, AmpError> {
+/// The trial, and the estimate with its claimed error.
+type Estimated = (Trial, (Vec<f64>, f64));
+
+fn message_passing(problem: &Problem, settings: &Settings) -> Result<Option<Estimated>, AmpError> {
     let outcome = amp::infer_observed(problem, settings, &mut |_| {
         if interrupt::stopped() {
             ControlFlow::Break(())
@@ -397,11 +412,49 @@ fn message_passing(problem: &Problem, settings: &Settings) -> Result<Option<Tria
         claimed_mse: Some(outcome.claimed_mse),
         nishimori_gap: Some(outcome.nishimori_gap),
         iterations: Some(outcome.iterations as f64),
+        generalisation_error: None,
         products: outcome.products,
         bytes: outcome.peak_memory,
         stop: outcome.stop,
     };
-    Ok(Some(trial).filter(|t| t.stop != Stop::Interrupted))
+    let estimate = outcome.estimate.column(0).iter().copied().collect();
+    let claimed = outcome.claimed_mse;
+    Ok(Some((trial, (estimate, claimed))).filter(|(t, _)| t.stop != Stop::Interrupted))
+}
+
+/// How often the likeliest label is wrong, for labels of new measurements, where outputs are labels.
+///
+/// Given signal and estimate, the fields that rows of independent entries make of both are Gaussian, of the
+/// covariance of the two vectors.
+fn label_errors(
+    tree: &Tree,
+    instance: &Instance,
+    (estimate, claimed): &(Vec<f64>, f64),
+    (seed, trial): (Seed, u64),
+) -> Option<f64> {
+    /// New measurements: a standard error of 0.005 at most.
+    const LABELS: usize = 10_000;
+    let FactorKind::Likelihood(law) = &tree.factors().last()?.kind else {
+        return None;
+    };
+    law.labels()?;
+    let truth = instance.truth(tree.signal_index())?;
+    let p = estimate.len() as f64;
+    let product = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>() / p;
+    let (norm, overlap) = (product(estimate, estimate), product(estimate, truth));
+    let slope = if norm > 0.0 { overlap / norm } else { 0.0 };
+    let rest = (product(truth, truth) - slope * overlap).max(0.0).sqrt();
+    let mut rng = seed.stream("simulate", 0, trial, "labels");
+    let mut wrong = 0;
+    for _ in 0..LABELS {
+        let mut normal = || Gaussian::standard().sample(&mut rng);
+        let (omega, other) = (norm.sqrt() * normal(), rest * normal());
+        let y = law.sample(slope * omega + other, &mut rng);
+        // A claim of nothing left is one of very little.
+        let predicted = likelihood::likeliest(&**law, omega, claimed.max(1e-24));
+        wrong += usize::from(predicted != Some(y));
+    }
+    Some(wrong as f64 / LABELS as f64)
 }
 
 /// A direction, at the scale that is best for it.
@@ -426,6 +479,7 @@ fn spectral_trial(
         claimed_mse: None,
         nishimori_gap: None,
         iterations: None,
+        generalisation_error: None,
         products: found.products,
         bytes: instance.bytes(),
         stop: if found.converged {
@@ -466,6 +520,7 @@ fn prediction(arguments: &Arguments, tree: &Tree, sizes: &[usize]) -> Option<Pre
             mse: mse.map(|spectral| spectral.mse),
             mmse_left: reached.mmse_left,
             mse_left: mse.and_then(|spectral| spectral.mse_left),
+            generalisation_error: reached.generalisation_error,
         })
     };
     predict()
@@ -495,6 +550,7 @@ fn report(trials: &[Trial], prediction: Option<Predicted>) -> Report {
         overlap_left: of(&|t| t.left.map(|(_, overlap)| overlap)),
         nishimori_gap: of(&|t| t.nishimori_gap),
         iterations: of(&|t| t.iterations),
+        generalisation_error: of(&|t| t.generalisation_error),
         products: trials.iter().map(|t| t.products).sum(),
         peak_memory: trials.iter().map(|t| t.bytes).max().unwrap_or(0),
         status,
@@ -560,6 +616,7 @@ fn describe(
         ("overlap (left)", &report.overlap_left),
         ("nishimori gap", &report.nishimori_gap),
         ("iterations", &report.iterations),
+        ("generalisation error", &report.generalisation_error),
     ] {
         if let Some(summary) = summary {
             add(name, summary);
@@ -572,6 +629,10 @@ fn describe(
             ("predicted mmse", Some(predicted.mmse)),
             ("predicted mse (left)", predicted.mse_left),
             ("predicted mmse (left)", predicted.mmse_left),
+            (
+                "predicted generalisation error",
+                predicted.generalisation_error,
+            ),
         ] {
             value.into_iter().for_each(|x| add(name, x));
         }
