@@ -457,10 +457,18 @@ impl StateEvolution {
         let mut states = vec![None; self.variables.len()];
         if v > 0 {
             let rho = self.variables[v].second_moment;
-            let chain = self.truncated(v, KNOWN_EXACTLY * rho);
-            // From where the latent answers at all: in the end it hardly moves.
-            let curve = chain.curve(Some((KNOWN_EXACTLY * rho, 10.0 * rho)))?;
-            let direct = chain.predict_on(&curve, chain.noise())?.optimal;
+            let mut noise = KNOWN_EXACTLY * rho;
+            let chain = self.truncated(v, noise);
+            // From where the latent answers at all: in the end it hardly moves, and where averages have lost
+            // their digits before, what they said last will do.
+            let (curve, lost) = chain.traced((noise, 10.0 * rho))?;
+            if let Some(lost) = lost {
+                noise = 2.0 * curve.range.0;
+                if noise > 1e3 * KNOWN_EXACTLY * rho {
+                    return Err(lost);
+                }
+            }
+            let direct = chain.predict_on(&curve, noise)?.optimal;
             for (state, variable) in states[..v].iter_mut().zip(&self.variables) {
                 *state = direct.variables.get(&variable.name).and_then(|x| {
                     let (overlap, mmse) = (x.overlap, x.mmse);
