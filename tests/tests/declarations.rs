@@ -9,6 +9,7 @@ use onsager::conformance::{Plan, survey};
 #[test]
 fn three_hundred_declarations_go_through_both_readings() {
     let plan = Plan {
+        measurements: false,
         first: 0,
         declarations: 300,
         seed: 1,
