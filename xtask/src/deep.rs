@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// Threads over declarations; 0 takes one for each processor
     #[arg(long, default_value_t = 0, value_name = "N")]
     jobs: usize,
+    /// Draw generalised linear models instead of spiked matrices and direct observations
+    #[arg(long)]
+    glm: bool,
     /// How often chains of 0, 1, 2 and 3 layers are drawn, relative to each other
     #[arg(long, num_args = 4, value_name = "WEIGHT", default_values_t = Plan::default().depths)]
     depths: Vec<u32>,
@@ -48,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         } else {
             arguments.jobs
         },
+        measurements: arguments.glm,
         ..Plan::default()
     };
     plan.depths.copy_from_slice(&arguments.depths);

@@ -22,6 +22,9 @@ use crate::{AmpError, Diagonal, Message, Problem};
 
 pub use prior::{PriorMoments, moments};
 
+/// What a method makes of `Y v`: a direction of the left factor.
+type Answer<'a> = &'a dyn Fn(&[f64]) -> Result<Vec<f64>, AmpError>;
+
 /// A leading eigenvector, used as a direction of the signal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spectral {
@@ -306,7 +309,7 @@ impl SpikedMatrix {
         pair: Eigenpair,
         scale: f64,
         cost: u64,
-        answer: &dyn Fn(&[f64]) -> Result<Vec<f64>, AmpError>,
+        answer: Answer<'_>,
     ) -> Result<Spectral, AmpError> {
         let mut products = pair.products * (1 + cost);
         let mut left = None;

@@ -26,7 +26,7 @@ use crate::{
     Output, Weights,
 };
 
-fn positive(spread: f64) -> impl Strategy<Value = f64> {
+fn positive(spread: f64) -> impl Strategy<Value = f64> + Clone {
     (-spread..spread).prop_map(f64::exp)
 }
 
@@ -250,17 +250,28 @@ fn observed(
         (signal.clone(), positive(s), positive(s), law(s)).prop_map(|(x, noise, aspect, left)| x
             .spiked_wishart(noise, aspect, left)
             .expect(CLOSED)),
-        (signal, weights(s), output(s), positive(s))
-            .prop_map(|(x, sensing, output, noise)| x.glm(sensing, output, noise).expect(CLOSED)),
+        measured(signal, s),
     ]
     .boxed()
+}
+
+/// A signal under a generalised linear model.
+fn measured(
+    signal: impl Strategy<Value = Builder> + Clone + 'static,
+    s: f64,
+) -> impl Strategy<Value = Model> + Clone {
+    let closed = |(x, sensing, output, noise): (Builder, Weights, Output, f64)| {
+        let model = x.glm(sensing, output, noise);
+        model.expect("a model within its ranges")
+    };
+    (signal, weights(s), output(s), positive(s)).prop_map(closed)
 }
 
 /// The same, restricted to what runs.
 pub mod runnable {
     use proptest::strategy::{Just, Strategy, Union};
 
-    use super::{observed, signal};
+    use super::{measured, observed, signal};
     use crate::{Activation, Bias, Law, Layer, Model, Weights};
 
     /// Laws with an implementation.
@@ -307,8 +318,8 @@ pub mod runnable {
         })
     }
 
-    /// Models of exactly `depth` layers whose tree both readings can walk; generalised linear models and
-    /// matrices with other than Gaussian entries are left out for now. Noises are relative to
+    /// Models of exactly `depth` layers whose tree both readings can walk; for generalised linear models see
+    /// [`measurements`], matrices with other than Gaussian entries are left out for now. Noises are relative to
     /// the signal: within `exp(±spread)` of `E x²` when it is observed itself, of its square when
     /// it is the spike of a matrix.
     ///
@@ -330,14 +341,41 @@ pub mod runnable {
             .boxed()
     }
 
+    /// Generalised linear models of exactly `depth` layers. Noises are relative to the signal, as for
+    /// [`model`], and absent as often as not.
+    ///
+    /// ```
+    /// # use proptest::prelude::*;
+    /// proptest!(|(model in onsager_model::conformance::runnable::measurements(2.0, 1))| {
+    ///     prop_assert_eq!(model.observations[0].kind.name(), "glm");
+    /// });
+    /// ```
+    pub fn measurements(spread: f64, depth: usize) -> impl Strategy<Value = Model> + Clone {
+        use crate::ObservationKind::Glm;
+        let layers = proptest::collection::vec(layer(spread), depth);
+        let chain = (law(spread), layers).prop_map(signal);
+        let quiet = |(mut model, exact): (Model, bool)| {
+            let kind = model.observations.first_mut().map(|o| &mut o.kind);
+            if let Some(Glm { noise, .. }) = kind.filter(|_| exact) {
+                *noise = 0.0;
+            }
+            model
+        };
+        (measured(chain, spread), proptest::bool::ANY)
+            .prop_map(quiet)
+            .prop_map(scaled)
+            .prop_filter("not implemented", |model| model.tree().is_ok())
+            .boxed()
+    }
+
     /// Multiplies the noise by the power of the signal.
     fn scaled(mut model: Model) -> Model {
-        use crate::ObservationKind::{Denoising, SpikedWigner};
+        use crate::ObservationKind::{Denoising, Glm, SpikedWigner};
         if let Ok(tree) = model.tree() {
             let rho = tree.signal().second_moment;
             match model.observations.first_mut().map(|o| &mut o.kind) {
                 Some(SpikedWigner { noise }) => *noise *= rho * rho,
-                Some(Denoising { noise }) => *noise *= rho,
+                Some(Denoising { noise } | Glm { noise, .. }) => *noise *= rho,
                 _ => {}
             }
         }

@@ -6,7 +6,7 @@ use onsager_model::Tree;
 use serde::Serialize;
 
 use crate::ReplicaError;
-use crate::chain::{Beside, StateEvolution, Stretch, nothing};
+use crate::chain::{Beside, LN_SNR_LEAST, StateEvolution, Stretch, nothing};
 use crate::curve::{AROUND, Below, Curve};
 use crate::factor::{Belief, Componentwise, Passage};
 use crate::path::{Point, solve};
@@ -201,7 +201,8 @@ impl StateEvolution {
                 found.push((Place::Branch(i, branch), described));
             }
         }
-        found.extend(self.trivial(noise).map(|f| (Place::Trivial, f)));
+        let silent = self.trivial(noise).or_else(|| self.untold_by_data(noise));
+        found.extend(silent.map(|f| (Place::Trivial, f)));
         let rho = self.second_moment();
         let constant = self.observation.constant(rho, noise);
         let frozen = curve.frozen.iter().enumerate();
@@ -368,6 +369,19 @@ impl StateEvolution {
         };
         let left = self.observation.product().map(|p| zero(&p.left.chain, 0.0));
         Some(zero(self, share).beside(left))
+    }
+
+    /// The prior, for data that tell less of the signal than any curve is followed for: outputs that never
+    /// change, say.
+    fn untold_by_data(&self, noise: f64) -> Option<FixedPoint> {
+        let signal = *self.untold.last()?;
+        let is_told = || self.observation.snr_at(signal, noise) >= LN_SNR_LEAST.exp();
+        if self.observation.product().is_some() || is_told() {
+            return None;
+        }
+        let states: Vec<_> = self.untold.iter().map(|b| Some((*b, 0.0))).collect();
+        let share = self.observation.share(signal, 0.0, noise);
+        Some(self.fixed_point(&states, share, noise, true))
     }
 
     /// The discrete variables that can freeze: those somewhere below a function that jumps, or below

@@ -689,3 +689,39 @@ fn too_weak_noise_is_refused() {
         assert!(matches!(chain.predict(), Err(ReplicaError::Lost { .. })));
     }
 }
+
+/// A jump tells the sign of a field however small what is left to know of it, also under noise: discrete signals
+/// that are known stay known.
+#[test]
+fn a_jump_under_noise_freezes_a_discrete_signal() {
+    for (phi, freezes) in [(Function::sign(), true), (Function::relu(), false)] {
+        let tree = Chain::new(Arc::new(Rademacher)).glm(4.0, additive(phi, 0.25));
+        let chain = StateEvolution::new(&tree.unwrap()).unwrap();
+        let found = chain.predict().unwrap().fixed_points;
+        let last = found.last().unwrap();
+        assert_eq!(last.perfect && last.stable, freezes, "{found:?}");
+        if freezes {
+            let information = last.mutual_information.unwrap();
+            assert!((information - 2f64.ln()).abs() < 1e-12, "{information}");
+        }
+    }
+}
+
+#[test]
+fn constant_outputs_tell_nothing() {
+    let output = noiseless(Function::door(50.0).unwrap());
+    let prior = GaussBernoulli::new(0.5, 1.0, 2.0).unwrap();
+    let tree = Chain::new(Arc::new(prior)).glm(1.0, output).unwrap();
+    let found = StateEvolution::new(&tree).unwrap().predict().unwrap();
+    let [point] = &found.fixed_points[..] else {
+        panic!("{found:?}")
+    };
+    let information = point.mutual_information.unwrap();
+    for (x, y) in [
+        (point.overlap, 0.25),
+        (point.mmse, 1.25),
+        (information, 0.0),
+    ] {
+        assert!((x - y).abs() < 1e-12, "{point:?}");
+    }
+}

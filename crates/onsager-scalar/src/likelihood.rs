@@ -165,8 +165,9 @@ pub trait Likelihood: Debug + Send + Sync {
     fn parity(&self) -> Parity;
 
     /// How much is known of a field that is nearly known already: `lim V E score²` as `V → 0`, for
-    /// `h ~ N(0, r)`. This is `P(∂y/∂h ≠ 0)` without noise, 0 for a noiseless output of finitely
-    /// many values, whose scores still diverge, and `None` for outputs whose scores do not.
+    /// `h ~ N(0, r)`. This is `P(∂y/∂h ≠ 0)` without noise; 0 for an output of finitely many values
+    /// without noise and for one that jumps under noise, whose scores still diverge; and `None` for
+    /// outputs whose scores do not.
     fn sharpness(&self, r: f64) -> Option<f64>;
 
     /// `E H(y|h)` in nats for `h ~ N(0, r)`, of a density or of probabilities; `-∞` for a density

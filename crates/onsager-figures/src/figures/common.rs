@@ -402,6 +402,7 @@ pub(crate) struct AtRest {
     rested: Success,
     vanished: Success,
     ends: Identity,
+    information: Means,
 }
 
 /// Squared relative change at which a run is at rest: a change of 1e-4 moves errors and evidence by
@@ -416,6 +417,20 @@ pub(crate) const ALGORITHMIC: &str = "algorithmic";
 
 pub(crate) const RANKS: [&str; 3] = ["n/4", "n/2", "n"];
 const SHOWN: &str = "shown";
+/// Series of the mutual information, in units of its limit at large noise.
+pub(crate) const INFORMATION: &str = "information";
+
+/// The limit of the mutual information at large noise, `β E u² E x²/(2Δ)` nats per component of the
+/// signal of a product; nothing for other observations.
+fn weak_information(tree: &Tree, noise: f64) -> Option<f64> {
+    let last = tree.factors().last()?;
+    let FactorKind::SpikedWishart { aspect, .. } = last.kind else {
+        return None;
+    };
+    let square = |v: &usize| tree.variables()[*v].second_moment;
+    let squares: f64 = last.variables.iter().map(square).product();
+    Some(aspect * squares / (2.0 * noise))
+}
 
 impl Case {
     fn tree(&self, noise: f64) -> Result<Tree, ModelError> {
@@ -438,6 +453,14 @@ impl Case {
             Ok([relative(found.optimal), relative(found.algorithmic)])
         };
         let mmse = |noise: f64| Ok::<_, FigureError>(both(noise)?[0]);
+        // At one noise, in units of another.
+        let information = |noise: f64, unit: f64| -> Result<Option<f64>, FigureError> {
+            let Some(unit) = weak_information(&self.tree(1.0)?, unit) else {
+                return Ok(None);
+            };
+            let found = chain.predict_on(&curve, noise)?.optimal.mutual_information;
+            Ok(found.map(|i| i / unit))
+        };
         let row = |series: &str, x, y| Row::theory(self.panel, series, x, y);
         let mut rows = Vec::new();
         let mut noises = grid.to_vec();
@@ -447,6 +470,9 @@ impl Case {
             let [optimal, algorithmic] = both(noise)?;
             rows.push(row(&self.series, noise, optimal));
             rows.push(row(&self.named(ALGORITHMIC), noise, algorithmic));
+            if let (Some(i), Some(_)) = (information(noise, noise)?, &self.plan) {
+                rows.push(row(&self.named(INFORMATION), noise, i));
+            }
         }
         if let Some(closed) = self.threshold {
             let end = curve
@@ -461,10 +487,16 @@ impl Case {
                 rows.push(row(&self.named("sizes"), rows.len() as f64, p as f64));
                 for &noise in &plan.noises {
                     rows.push(row(&self.named(rank), noise, mmse(noise)?));
+                    if let Some(i) = information(noise, noise)? {
+                        rows.push(row(&self.informed(rank), noise, i));
+                    }
                 }
             }
             for &noise in &plan.noises {
                 rows.push(row(&self.named("shifted"), noise, mmse(SHIFT * noise)?));
+                if let Some(i) = information(SHIFT * noise, noise)? {
+                    rows.push(row(&self.informed("shifted"), noise, i));
+                }
             }
         }
         Ok(rows)
@@ -501,10 +533,17 @@ impl Case {
     fn job(&self, rank: &str, noise: f64, p: usize, trials: usize) -> Job {
         let (panel, series, case) = (self.panel, self.named(rank), self.clone());
         let key = format!("{panel}, {series}, noise={noise} p={p} trials={trials}");
+        let rank = rank.to_string();
         Job::new(key, move |context| {
             let tree = case.tree(noise)?;
             let runs = at_rest(context, &tree, p, trials)?;
-            Ok(runs.rows(panel, &series, noise))
+            let mut rows = runs.rows(panel, &series, noise);
+            let name = case.informed(&rank);
+            rows.extend(
+                runs.information
+                    .map(|sample| Row::measured(panel, name, noise, sample)),
+            );
+            Ok(rows)
         })
     }
 
@@ -515,6 +554,7 @@ impl Case {
             mut rested,
             mut vanished,
             mut ends,
+            mut information,
         } = to;
         let is_drawn = !theory.curve(self.panel, &self.series).is_empty();
         if let (Some(closed), true) = (self.threshold, is_drawn) {
@@ -532,6 +572,7 @@ impl Case {
                 rested,
                 vanished,
                 ends,
+                information,
             };
         };
         let series = MeanSeries {
@@ -554,11 +595,25 @@ impl Case {
                 vanished = vanished.row(&label, measured(VANISHED), claim);
             }
         }
+        let informed = RANKS.map(|rank| self.informed(rank));
+        let shifted = self.informed("shifted");
+        information = information.series(
+            theory,
+            simulation,
+            MeanSeries {
+                theory: informed.each_ref().map(String::as_str),
+                simulation: informed.each_ref().map(String::as_str),
+                shifted: &shifted,
+                ..series
+            },
+            |noise| !self.is_above(noise),
+        );
         AtRest {
             means: means.series(theory, simulation, series, |noise| !self.is_above(noise)),
             rested,
             vanished,
             ends,
+            information,
         }
     }
 
@@ -584,6 +639,10 @@ impl Case {
         format!("{}, {what}", self.series)
     }
 
+    fn informed(&self, what: &str) -> String {
+        self.named(&format!("{INFORMATION}, {what}"))
+    }
+
     fn is_above(&self, noise: f64) -> bool {
         self.threshold.is_some_and(|threshold| noise > threshold)
     }
@@ -600,18 +659,23 @@ impl AtRest {
                 end,
                 "fixed points are exact for a noise that differs by 1e-8, relatively",
             ),
+            information: Means::new("information by Bethe evidence", 1.0),
         };
         let add = |to, case: &Case| case.judge(theory, simulation, to);
         cases.iter().fold(empty, add)
     }
 
     pub(crate) fn agreements(self) -> Vec<Agreement> {
-        vec![
+        let mut all = vec![
             Agreement::Means(self.means),
             Agreement::Success(self.rested),
             Agreement::Success(self.vanished),
             Agreement::Identity(self.ends),
-        ]
+        ];
+        if !self.information.points.is_empty() {
+            all.push(Agreement::Means(self.information));
+        }
+        all
     }
 }
 
@@ -645,6 +709,8 @@ struct Runs {
     rested: u64,
     /// Runs that ended in the estimate zero.
     vanished: u64,
+    /// Of a product, the information by Bethe evidence, in units of its limit at large noise.
+    information: Option<Sample>,
 }
 
 impl Runs {
@@ -664,6 +730,8 @@ impl Runs {
 fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Runs, FigureError> {
     let sized = Sized::new(tree, p)?;
     let rho = tree.signal().second_moment;
+    let noise = StateEvolution::new(tree)?.noise();
+    let unit = weak_information(&sized.tree, noise);
     let runs = trials(context, count, |seed| {
         let instance = sized.draw(seed)?;
         let settings = Settings {
@@ -673,16 +741,22 @@ fn at_rest(context: &Context, tree: &Tree, p: usize, count: usize) -> Result<Run
         };
         let outcome = sized.infer(&instance, &settings)?;
         let error = outcome.mse.map_or(f64::NAN, |mse| mse / rho);
-        Ok((error, accidents(tree, &instance)?, outcome.stop))
+        // The evidence is ln P(Y)/P(noise alone) per component, and E ln P(Y|u, x)/P(noise alone) is
+        // the information at large noise: the information is their difference.
+        let evidence = outcome.evidence.unwrap_or(f64::NAN);
+        let information = 1.0 - evidence / unit.unwrap_or(1.0);
+        let values = [error, information];
+        Ok((values, accidents(tree, &instance)?, outcome.stop))
     })?;
-    let errors: Vec<f64> = runs.iter().map(|(error, ..)| *error).collect();
+    let values = |i: usize| -> Vec<f64> { runs.iter().map(|(values, ..)| values[i]).collect() };
     let control = |i: usize| runs.iter().map(|(_, accidents, _)| accidents[i]).collect();
     let count = |wanted: &[Stop]| {
         let stopped = runs.iter().filter(|(.., stop)| wanted.contains(stop));
         stopped.count() as u64
     };
     Ok(Runs {
-        error: controlled(&errors, &[control(0), control(1)]),
+        error: controlled(&values(0), &[control(0), control(1)]),
+        information: unit.map(|_| controlled(&values(1), &[control(0), control(1)])),
         rested: count(&[Stop::Converged, Stop::Trivial]),
         vanished: count(&[Stop::Trivial]),
     })

@@ -31,7 +31,7 @@ const ALPHA: f64 = 2.0;
 /// Noises in units of the weak-recovery threshold, with the steps in which message passing comes to
 /// rest from its linearisation, to 1e-8: every step leaves a part that grows towards the threshold.
 const NOISES: [(f64, usize); 3] = [(0.05, 24), (0.2, 40), (0.5, 90)];
-/// Where means of LAMP are judged, and where both methods are shown.
+/// Where means are judged, and where the ratio is shown.
 const JUDGED: f64 = 0.05;
 const SHOWN: f64 = 0.2;
 
@@ -114,7 +114,7 @@ impl Figure for LampBayes {
     }
 
     fn agreements(&self, theory: &Table, simulation: &Table) -> Vec<Agreement> {
-        let mut means = Means::new("errors of LAMP", 1.0);
+        let mut means = Means::new("errors of LAMP and of message passing", 1.0);
         let mut closer = Success::new("message passing is closer than LAMP on the instance");
         let mut linear = Identity::new(
             "LAMP against Bayes behind the linear part of the layer and noise, in closed form",
@@ -127,17 +127,21 @@ impl Figure for LampBayes {
         let sizes = theory.values(SIZES, "p");
         for name in FAMILIES {
             if let &[quarter, half, full] = sizes.as_slice() {
-                let ranks = RANKS.map(|rank| format!("{LAMP}, {rank}"));
-                let series = MeanSeries {
-                    panel: name,
-                    sizes: [quarter, half, full],
-                    theory: [LAMP_JUDGED; 3],
-                    simulation: ranks.each_ref().map(String::as_str),
-                    shifted: LAMP_SHIFTED,
-                };
-                means = means.series(theory, simulation, series, |_| true);
+                for method in &METHODS[..2] {
+                    let ranks = RANKS.map(|rank| format!("{method}, {rank}"));
+                    let [at, shifted] =
+                        [JUDGED_AT, SHIFTED_AT].map(|what| format!("{method}, {what}"));
+                    let series = MeanSeries {
+                        panel: name,
+                        sizes: [quarter, half, full],
+                        theory: [&at; 3],
+                        simulation: ranks.each_ref().map(String::as_str),
+                        shifted: &shifted,
+                    };
+                    means = means.series(theory, simulation, series, |_| true);
+                }
             }
-            for row in theory.series(name, LAMP_JUDGED) {
+            for row in theory.series(name, &format!("{LAMP}, {JUDGED_AT}")) {
                 let hits = simulation.at(name, CLOSER, row.x);
                 let label = format!("{name} at {:.3}", row.x);
                 closer = closer.row(label, hits, Claim::AtLeast(0.6));
@@ -195,8 +199,8 @@ impl Figure for LampBayes {
 
 const SIZES: &str = "sizes";
 const LAMP: &str = "LAMP";
-const LAMP_JUDGED: &str = "LAMP, judged";
-const LAMP_SHIFTED: &str = "LAMP, shifted";
+const JUDGED_AT: &str = "judged";
+const SHIFTED_AT: &str = "shifted";
 const CLOSED: &str = "linear layer and noise";
 const CLOSED_SHIFTED: &str = "linear layer and noise, shifted";
 const REST: &str = "at rest";
@@ -324,9 +328,12 @@ fn theory(
         add(&format!(", {CLOSED_SHIFTED}"), closed(&*phi, SHIFT * noise));
     }
     if judged {
-        let [at, shifted] = [JUDGED, SHIFT * JUDGED];
-        rows.push(Row::theory(name, LAMP_JUDGED, x, linear(&phi, at)?));
-        rows.push(Row::theory(name, LAMP_SHIFTED, x, linear(&phi, shifted)?));
+        for (what, noise) in [(JUDGED_AT, JUDGED), (SHIFTED_AT, SHIFT * JUDGED)] {
+            let errors = [at_rest(&phi, noise, NOISES[0].1)?, linear(&phi, noise)?];
+            for (method, error) in METHODS.iter().zip(errors) {
+                rows.push(Row::theory(name, format!("{method}, {what}"), x, error));
+            }
+        }
     }
     Ok(rows)
 }
@@ -341,15 +348,13 @@ fn means(
 ) -> Result<Vec<Row>, FigureError> {
     let phi = activation(family, width)?;
     let spike = Spike::new(&tree(&phi, JUDGED)?, p)?;
-    let runs = trials(context, count, |seed| spike.directions(&[LAMP], seed))?;
-    let sample = Directions::mean(&runs, |cosines| 1.0 - cosines[0]);
-    let series = format!("{LAMP}, {rank}");
-    Ok(vec![Row::measured(
-        FAMILIES[family],
-        series,
-        share(&*phi),
-        sample,
-    )])
+    let runs = trials(context, count, |seed| spike.directions(&METHODS[..2], seed))?;
+    let row = |m: usize| {
+        let sample = Directions::mean(&runs, |cosines| 1.0 - cosines[m]);
+        let series = format!("{}, {rank}", METHODS[m]);
+        Row::measured(FAMILIES[family], series, share(&*phi), sample)
+    };
+    Ok(vec![row(0), row(1)])
 }
 
 /// The ratio of the mean errors of LAMP and of message passing.

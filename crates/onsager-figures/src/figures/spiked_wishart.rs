@@ -4,9 +4,9 @@ use std::f64::consts::PI;
 
 use onsager_model::Chain;
 
-use super::common::{AtRest, Case, Plan, SHIFT, decades, draw, gaussian, layered};
+use super::common::{AtRest, Case, INFORMATION, Plan, SHIFT, decades, draw, gaussian, layered};
 use crate::agreement::{Agreement, Identity};
-use crate::drawing::{Axis, Picture, Plot};
+use crate::drawing::{Axis, Line, Picture, Plot, Points};
 use crate::{Figure, FigureError, Job, Profile, Row, Table};
 
 /// MMSE of the right factor at three aspects, for linear, sign and relu layers.
@@ -38,7 +38,7 @@ impl Figure for SpikedWishart {
         "With an unstructured left factor the transition of the spiked Wishart model lies at \
          Δ = √(β(1 + α)) for a linear layer and √(β(1 + 4α/π²)) for a sign layer; a relu layer has \
          none. Message passing between the two factors attains the MMSE below and finds nothing \
-         above."
+         above, and its Bethe evidence is the mutual information of both factors with the matrix."
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
@@ -90,7 +90,7 @@ impl Figure for SpikedWishart {
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
         let cases = cases(Profile::Paper);
-        ACTIVATIONS
+        let picture = ACTIVATIONS
             .into_iter()
             .fold(Picture::new(3), |picture, name| {
                 let plot = Plot::new(
@@ -99,7 +99,23 @@ impl Figure for SpikedWishart {
                     Axis::linear("MMSE/ρ of the right factor").range(0.0, 1.05),
                 );
                 picture.panel(draw(&cases, name, plot, theory, simulation))
-            })
+            });
+        (cases.iter().filter(|case| case.plan.is_some())).fold(picture, |picture, case| {
+            let plot = Plot::new(
+                format!("{} layer, {}", case.panel, case.series),
+                Axis::log("noise variance Δ").range(RANGE.0, RANGE.1),
+                Axis::linear("information, in units of β E u² E x²/2Δ").range(0.0, 1.05),
+            );
+            let line = theory.curve(case.panel, &case.named(INFORMATION));
+            if line.is_empty() {
+                return picture;
+            }
+            let points = simulation.points(case.panel, &case.named(&format!("{INFORMATION}, n")));
+            picture.panel(
+                plot.with(Line::new("replica", line).colour(1))
+                    .with(Points::new("Bethe evidence", points).colour(1)),
+            )
+        })
     }
 }
 
@@ -141,7 +157,7 @@ fn plan(profile: Profile, name: &str, aspect: f64, threshold: Option<f64>) -> Op
     let scale = threshold.unwrap_or(1.0);
     Some(Plan {
         p: profile.pick(240, 400, 1000),
-        trials: profile.pick(240, 320, 320),
+        trials: 320,
         noises: noises.iter().map(|x| x * scale).collect(),
         shown: None,
     })

@@ -3,7 +3,7 @@
 use onsager_amp::{Outcome, Problem, Settings, Stop, infer};
 use onsager_ensembles::Seed;
 use onsager_model::{FactorKind, Instance, Model, ModelError, Teacher, Tree};
-use onsager_replica::{FixedPoint, ReplicaError, Start, StateEvolution, trajectory};
+use onsager_replica::{FixedPoint, ReplicaError, Start, StateEvolution, average, trajectory};
 use onsager_scalar::conformance::{Failure, Report};
 
 /// The simulation behind a check.
@@ -242,18 +242,15 @@ fn repeated(
 /// What one fixed point says of itself.
 fn described(report: &mut Report, tree: &Tree, point: &FixedPoint) {
     let at = || format!("overlap {}", point.overlap);
-    let finite = [
-        point.overlap,
-        point.mmse,
-        point.potential,
-        point.backward_error,
-    ]
-    .iter()
-    .chain([&point.forward_error])
-    .chain(point.variables.values().flat_map(|v| [&v.overlap, &v.mmse]))
-    .chain(point.variables.values().filter_map(|v| v.snr.as_ref()))
-    .chain(point.mutual_information.as_ref())
-    .all(|x| x.is_finite());
+    let finite = [point.overlap, point.mmse, point.backward_error]
+        .iter()
+        .chain([&point.forward_error])
+        // Measurements without noise tell a signal of a density infinitely much.
+        .chain(Some(&point.potential).filter(|_| !point.perfect))
+        .chain(point.variables.values().flat_map(|v| [&v.overlap, &v.mmse]))
+        .chain(point.variables.values().filter_map(|v| v.snr.as_ref()))
+        .chain(point.mutual_information.as_ref())
+        .all(|x| x.is_finite());
     report.holds("theory is finite", at, finite);
     let claims = point.backward_error >= 0.0 && point.forward_error >= 0.0;
     report.holds("claimed errors >= 0", at, claims);
@@ -285,12 +282,17 @@ fn gradient(
     let name = "information follows the overlap (I-MMSE)";
     let rho = tree.signal().second_moment;
     let observation = tree.factors().last().map(|f| &f.kind);
-    // d information/d ln noise, at a fixed point.
+    // d information/d ln noise, at a fixed point; of measurements the noise is p/n.
     let slope = |point: &FixedPoint| match observation {
         Some(FactorKind::SpikedWigner { .. }) => {
             Some(-(rho + point.overlap) * point.mmse / (4.0 * noise))
         }
         Some(FactorKind::Denoising { .. }) => Some(-point.mmse / (2.0 * noise)),
+        // What one measurement more tells, of 1/noise for each component.
+        Some(FactorKind::Likelihood(law)) if !point.perfect => {
+            let told = average::output(law.as_ref(), point.overlap, point.mmse).ok()?;
+            Some((told.potential + law.entropy(rho)) / noise)
+        }
         _ => None,
     };
     let steps = [0.08f64, 0.04, 0.02];

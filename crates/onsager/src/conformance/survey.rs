@@ -83,6 +83,8 @@ pub struct Plan {
     pub threads: usize,
     /// How often chains of 0 to 3 layers are drawn, relative to each other.
     pub depths: [u32; DEPTH + 1],
+    /// Generalised linear models instead of spiked matrices and direct observations.
+    pub measurements: bool,
     /// Every so many declarations the fixed points are found, and not only two iterations: 1 finds
     /// them always, 0 never.
     pub curves: u64,
@@ -100,6 +102,7 @@ impl Default for Plan {
             seed: 0,
             threads: 1,
             depths: [80, 17, 2, 1],
+            measurements: false,
             curves: 1,
             thorough: 50,
         }
@@ -184,7 +187,14 @@ fn drawn(plan: &Plan, index: u64) -> Result<impl ValueTree<Value = Model> + use<
     let chains = (0..=DEPTH)
         .zip(&plan.depths)
         .filter(|(_, weight)| **weight > 0);
-    let chains = chains.map(|(depth, weight)| (*weight, runnable::model(SPREAD, depth).boxed()));
+    let chains = chains.map(|(depth, weight)| {
+        let models = if plan.measurements {
+            runnable::measurements(SPREAD, depth).boxed()
+        } else {
+            runnable::model(SPREAD, depth).boxed()
+        };
+        (*weight, models)
+    });
     let strategy = proptest::strategy::Union::new_weighted(chains.collect());
     let tree = strategy.new_tree(&mut runner);
     tree.map_err(|reason| format!("nothing to draw: {reason}"))
