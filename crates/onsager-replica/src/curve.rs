@@ -451,6 +451,12 @@ impl Stretch<'_> {
             || (sharp && known(p.at.signal().mmse))
     }
 
+    /// Whether a message to the signal has passed the largest ratio that is followed, and is not on its way
+    /// to a frozen branch: outputs of noise `Δ` tell a signal that is nearly known by `(n/p)/Δ`.
+    fn is_too_strong(&self, p: &Point) -> bool {
+        p.at.snr.ln() > LN_SNR_MAX && self.chain.observation.sharpness().is_none()
+    }
+
     /// Follows the paths through the seeds that the snr of the first variables gives, both ways.
     fn grow(
         &self,
@@ -499,8 +505,10 @@ impl Stretch<'_> {
                 walks.push(follow(self, seed, stop)?);
             }
             let mut lost = Vec::new();
-            for walk in walks.iter().filter(|w| w.is_lost) {
-                lost.extend(walk.points.last().map(Lost::at));
+            for walk in &walks {
+                let end = walk.points.last();
+                let end = end.filter(|p| walk.is_lost || self.is_too_strong(p));
+                lost.extend(end.map(Lost::at));
             }
             let mut walks = walks.into_iter();
             let back = walks.next().map_or(Vec::new(), |walk| walk.points);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use onsager_model::{Chain, ModelError, Tree};
 use onsager_replica::average::{label_errors, output, output_growth};
 use onsager_replica::{
-    Key, Location, Prediction, Side, Start, StateEvolution, Threshold, ThresholdKind, Thresholds,
-    sweep_ratio, thresholds, trajectory,
+    Key, Location, Prediction, ReplicaError, Side, Start, StateEvolution, Threshold, ThresholdKind,
+    Thresholds, sweep_ratio, thresholds, trajectory,
 };
 use onsager_scalar::activation::{
     Activation, Erf, Piece, PiecewiseLinear as Function, Sigmoid, Tanh,
@@ -563,6 +563,130 @@ fn a_known_signal_stays_known() {
             let left = run.steps.iter().map(|step| step.mmse / rho);
             assert!(left.clone().all(|e| (0.0..1e-12).contains(&e)), "{run:?}");
         }
+    }
+}
+
+/// At a threshold without noise, and a rounding beside it, one of its two sides is predicted.
+#[test]
+fn predictions_exist_at_thresholds_themselves() {
+    let binary: Arc<dyn Prior> = Arc::new(Rademacher);
+    let unequal: Arc<dyn Prior> = Arc::new(Mixture::bernoulli(0.2).unwrap());
+    let sparse: Arc<dyn Prior> = Arc::new(GaussBernoulli::new(0.2, 0.0, 1.0).unwrap());
+    let cases = [
+        (&binary, Function::linear()),
+        (&binary, Function::sign()),
+        (&unequal, Function::linear()),
+        (&sparse, Function::linear()),
+    ];
+    for (prior, phi) in cases {
+        let output = noiseless(phi);
+        let found = in_ratio(prior, None, &output, None);
+        let is_jump = |t: &&Threshold| t.value > 0.0 && t.kind != Dynamical;
+        for t in found.thresholds.iter().filter(is_jump) {
+            for aside in [-f64::EPSILON, 0.0, f64::EPSILON] {
+                let ratio = t.value * (1.0 + aside);
+                let tree = tree(prior, None, &output, ratio).unwrap();
+                let at = StateEvolution::new(&tree).unwrap().predict().unwrap();
+                let error = match t.kind {
+                    InformationTheoretic => at.optimal.mmse,
+                    _ => at.algorithmic.mmse,
+                };
+                // Next to a fold errors differ by the root of the distance.
+                let is_side = |side: f64| (error - side).abs() < 1e-4;
+                assert!(is_side(t.mmse_from) || is_side(t.mmse_to), "{t:?}: {error}");
+            }
+        }
+    }
+}
+
+/// Binary signals seen linearly with noise `Δ`: `n/p = A (Δ + mmse(A))` along the curve, whose extrema are
+/// the spinodals, and `i = I(A) + n/2p (ln(1 + m/Δ) - m/(Δ + m))`, equal at the threshold of information.
+#[test]
+fn weak_noise_leaves_a_hard_phase_of_binary_signals() {
+    let noise = 1e-4;
+    // Trapezoidal sums, exact to rounding for analytic functions.
+    let mean = |f: &dyn Fn(f64) -> f64| {
+        let at = |i: i32| {
+            let z = 0.01 * f64::from(i);
+            0.01 * f(z) * (-0.5 * z * z).exp()
+        };
+        (-1000..=1000).map(at).sum::<f64>() / (2.0 * PI).sqrt()
+    };
+    let mmse = |a: f64| mean(&|z: f64| 1.0 - (a + a.sqrt() * z).tanh());
+    let ratio = |a: f64| a * (noise + mmse(a));
+    let slope = |a: f64| (ratio(a * 1.001) - ratio(a * 0.999)) / (0.002 * a);
+    let binary: Arc<dyn Prior> = Arc::new(Rademacher);
+    let output = additive(Function::linear(), noise);
+    for range in [None, Some((1e-3, 10.0)), Some((0.1, 1.0)), Some((0.4, 0.6))] {
+        let found = in_ratio(&binary, None, &output, range);
+        let (low, high) = range.unwrap_or((0.0, f64::INFINITY));
+        let easy = only(&found, Algorithmic);
+        // The root of the slope between 1 and 3, and the value there to second order.
+        let (mut a, mut b) = (1.0, 3.0);
+        for _ in 0..40 {
+            let middle = 0.5 * (a + b);
+            if slope(middle) > 0.0 {
+                a = middle
+            } else {
+                b = middle
+            }
+        }
+        assert!((easy.value / ratio(a) - 1.0).abs() < 1e-6, "{easy:?}");
+        assert_eq!(easy.mmse_to, 0.0);
+        let ends = found.thresholds.iter().filter(|t| t.kind == Dynamical);
+        let ends: Vec<f64> = ends.map(|t| t.value).collect();
+        if low < 0.002 {
+            let (mut a, mut b) = (5.0, 100.0);
+            for _ in 0..40 {
+                let middle = 0.5 * (a + b);
+                if slope(middle) < 0.0 {
+                    a = middle
+                } else {
+                    b = middle
+                }
+            }
+            assert!((ends[0] / ratio(a) - 1.0).abs() < 1e-6, "{ends:?}");
+        }
+        assert_eq!(ends.len(), usize::from(low < 0.002));
+        if low > 0.2 {
+            assert_eq!(found.hard_phases.len(), 1);
+            let (from, to) = found.hard_phases[0];
+            assert!((from - low).abs() < 1e-12 && to == easy.value && to < high);
+            continue;
+        }
+        let possible = only(&found, InformationTheoretic).value;
+        assert_eq!(found.hard_phases, [(possible, easy.value)]);
+        let mut m = 1.0;
+        for _ in 0..200 {
+            m = mmse(possible / (noise + m));
+        }
+        let a = possible / (noise + m);
+        let told = mean(&|z: f64| {
+            let b = (a + a.sqrt() * z).abs();
+            a - b - (-2.0 * b).exp().ln_1p() + 2f64.ln()
+        });
+        let information = told + 0.5 * possible * ((1.0 + m / noise).ln() - m / (noise + m));
+        assert!((information - 2f64.ln()).abs() < 1e-9, "{information}");
+        // A tenth of a measurement tells 0.05 ln(1/Δ) < ln 2: the optimal error is not zero there.
+        assert!(possible > 0.1);
+    }
+}
+
+/// With less noise than the ratio that is followed allows, nothing is claimed from where its message is
+/// stronger.
+#[test]
+fn too_weak_noise_is_refused() {
+    let binary: Arc<dyn Prior> = Arc::new(Rademacher);
+    for (prior, phi) in [
+        (&binary, Function::linear()),
+        (&gaussian(), Function::abs()),
+    ] {
+        let output = additive(phi, 1e-13);
+        let family = |ratio: f64| tree(prior, None, &output, ratio);
+        let found = thresholds(&family, Some((0.1, 3.0)), Key::SamplingRatio);
+        assert!(matches!(found, Err(ReplicaError::Lost { .. })), "{found:?}");
+        let chain = StateEvolution::new(&family(1.2).unwrap()).unwrap();
+        assert!(matches!(chain.predict(), Err(ReplicaError::Lost { .. })));
     }
 }
 
