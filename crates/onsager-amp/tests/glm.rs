@@ -10,6 +10,7 @@ use onsager_amp::{Damping, Schedule};
 use onsager_amp::{Engine, Problem, Settings, Start, Stop, Variances, infer, rules::rules};
 use onsager_ensembles::Seed;
 use onsager_model::{Chain, Instance, Tree};
+use onsager_operators::Dense;
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::likelihood::{Additive, Noiseless};
 use onsager_scalar::prior::{Gaussian, Rademacher};
@@ -240,4 +241,46 @@ fn impossible_data_are_refused() {
     };
     let problem = Problem::new(&tree, &draw(&tree, 4, 1)).unwrap();
     assert!(infer(&problem, &settings).is_err());
+}
+
+/// In a linear Gaussian model what is claimed does not depend on the data, and the estimate is linear in
+/// them: also for columns of unequal variance, and data larger than the prior expects.
+#[test]
+fn columns_of_unequal_variance_claim_what_the_matrix_says() {
+    let output = Arc::new(Noiseless::new(PiecewiseLinear::linear()));
+    let tree = Chain::new(Arc::new(Gaussian::standard()))
+        .glm(0.5, output)
+        .unwrap();
+    let drawn = draw(&tree, 120, 3);
+    let (mut a, _) = parts(&drawn);
+    for (j, mut column) in a.column_iter_mut().enumerate() {
+        column *= 120f64.sqrt() / (1.0 + 0.1 * j as f64);
+    }
+    let y = &a * DMatrix::from_element(120, 1, 0.1);
+    let exact = a.transpose() * (&a * a.transpose()).cholesky().unwrap().solve(&y);
+    let exact = exact * 120f64.sqrt();
+    let run = |factor: f64| {
+        let matrix = Arc::new(Dense::from_matrix(&a).unwrap());
+        let instance = Instance::given(&tree, drawn.sizes())
+            .unwrap()
+            .operator(1, matrix)
+            .unwrap()
+            .data(2, (&y * factor).as_slice().to_vec())
+            .unwrap()
+            .build()
+            .unwrap();
+        let settings = Settings {
+            start: Start::Mean,
+            variances: Variances::PerComponent,
+            damping: Damping::Fixed(1.0),
+            tolerance: 1e-22,
+            ..Settings::default()
+        };
+        let found = infer(&Problem::new(&tree, &instance).unwrap(), &settings).unwrap();
+        assert_eq!(found.stop, Stop::Converged);
+        assert!((&found.estimate - &exact * factor).norm() <= 1e-8 * factor * exact.norm());
+        found.claimed_mse
+    };
+    let (once, ten) = (run(1.0), run(10.0));
+    assert!((once - ten).abs() <= 1e-10 * once, "{once} {ten}");
 }

@@ -26,7 +26,8 @@ use crate::{
 /// average, but an estimate that claims less than its error has a `|g|²` too large by the square of the
 /// ratio, and squares its claim at every step; and one that is exact has `g = 0`, and would be forgotten.
 ///
-/// With one variance per component, `V_i = Σ_j |W_ij|² c_j/k` and `Λ_j = Σ_i |W_ij|² |g_i|²/k`.
+/// With one variance per component, `V_i = Σ_j |W_ij|² c_j/k` and `Λ_j = Σ_i |W_ij|² |g_i|²/k`, or behind outputs
+/// `Λ_j = Σ_i |W_ij|² (1/V_i - Var h_i/V_i²)/k`, at least 0: columns may then have variances of their own.
 pub struct Linear<F: Field = f64> {
     matrix: Counted<Arc<dyn LinearOperator<F>>>,
     variances: Variances,
@@ -125,7 +126,20 @@ impl<F: Field> Linear<F> {
                 };
                 Diagonal::Shared((0..g.ncols()).map(one).collect())
             }
-            Variances::PerComponent => Diagonal::Each(self.squared(&square, true)? / k),
+            Variances::PerComponent => {
+                let told = |i, t| {
+                    let certain = ports.sent(1).precision.at(i, t);
+                    certain * (1.0 - variance.at(i, t) * certain)
+                };
+                let (rows, problems) = g.shape();
+                let told = match self.by_curvature {
+                    true => DMatrix::from_fn(rows, problems, told),
+                    false => square,
+                };
+                // One row may count against what is known, as that of a modulus; all rows do not.
+                let all = self.squared(&told, true)? / k;
+                Diagonal::Each(all.map(|precision| precision.max(0.0)))
+            }
         };
         let mut field = image;
         let scale = 1.0 / k.sqrt();
