@@ -258,14 +258,14 @@ impl Entry<'_> {
 
 impl Layer {
     fn name(&self) -> Option<(&str, usize)> {
-        let (name, colour) = match self {
-            Self::Line(line) => (&line.name, line.colour),
-            Self::Band(band) => (&band.name, band.colour),
-            Self::Points(points) => (&points.name, points.colour),
-            Self::Histogram(histogram) => (&histogram.name, histogram.colour),
+        let (name, colour, is_empty) = match self {
+            Self::Line(line) => (&line.name, line.colour, line.points.is_empty()),
+            Self::Band(band) => (&band.name, band.colour, band.points.is_empty()),
+            Self::Points(points) => (&points.name, points.colour, points.points.is_empty()),
+            Self::Histogram(bars) => (&bars.name, bars.colour, bars.densities.is_empty()),
             Self::Rule(_) | Self::HeatMap(_) => return None,
         };
-        (!name.is_empty()).then_some((name, colour))
+        (!name.is_empty() && !is_empty).then_some((name, colour))
     }
 
     /// All coordinates that the axes must reach.
@@ -556,6 +556,9 @@ impl View {
                     .get(j * map.x.len() + i)
                     .copied()
                     .unwrap_or(f64::NAN);
+                if value.is_nan() {
+                    continue;
+                }
                 // Neighbours overlap by a hair, so that no light line shows between them.
                 let width = (right - left + 0.5).min(frame.right() - left);
                 let height = (bottom - top + 0.5).min(frame.bottom() - top);

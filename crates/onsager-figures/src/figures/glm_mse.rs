@@ -51,22 +51,24 @@ impl Figure for GlmMse {
             );
             jobs.push(Job::new(key, move |_| case.theory(points)));
         }
-        for steps in steps(profile) {
+        for (i, steps) in STEPS.iter().enumerate() {
             let sizes = ladder(steps.size(profile));
-            let key = format!("steps {} {sizes:?}", steps.case.prior);
-            jobs.push(Job::new(key, move |_| steps.theory(sizes)));
+            let is_run = i < run(profile).len();
+            let key = format!("steps {} {sizes:?} run={is_run}", steps.case.prior);
+            jobs.push(Job::new(key, move |_| steps.theory(sizes, is_run)));
         }
         jobs
     }
 
     fn simulation(&self, profile: Profile) -> Vec<Job> {
         let mut jobs: Vec<_> = cases(profile).iter().flat_map(Case::simulation).collect();
-        for steps in steps(profile) {
+        for steps in run(profile) {
             let count = profile.pick(TRIALS, TRIALS, 4 * TRIALS);
             for (rank, p) in RANKS.into_iter().zip(ladder(steps.size(profile))) {
                 let key = format!("steps {} p={p} trials={count}", steps.case.prior);
-                let run = move |context: &Context| steps.simulate(context, rank, p, count);
-                jobs.push(Job::new(key, run));
+                jobs.push(Job::new(key, move |context| {
+                    steps.simulate(context, rank, p, count)
+                }));
             }
         }
         jobs
@@ -153,14 +155,16 @@ impl Figure for GlmMse {
                     Axis::linear("measurements per component α").range(range.0, range.1),
                     Axis::linear("MSE/ρ").range(0.0, 1.05),
                 );
+                // Colours are of priors, markers of starts: the latter are named once.
+                let is_run = |prior: &&str| {
+                    let series = format!("{prior}, {}", STARTS[0]);
+                    !simulation.points(problem.name(), &series).is_empty()
+                };
+                let first = priors.iter().position(is_run);
                 for (colour, prior) in priors.iter().enumerate() {
-                    if theory
-                        .curve(problem.name(), &format!("{prior}, {OPTIMAL}"))
-                        .is_empty()
-                    {
-                        continue;
-                    }
-                    plot = draw(plot, theory, simulation, (problem, prior), colour);
+                    let is_first = first == Some(colour);
+                    let what = (problem, *prior, is_first);
+                    plot = draw(plot, theory, simulation, what, colour);
                 }
                 picture = picture.panel(plot);
             }
@@ -237,7 +241,7 @@ struct Plan {
     judged: Vec<f64>,
 }
 
-/// The curves of a profile, with the points it can afford.
+/// Every curve, with the points that a profile can afford.
 fn cases(profile: Profile) -> Vec<Case> {
     use Problem::{Retrieval, Sensing};
     // Ratios far from jumps, near them, and those of judged means. Up to its jump errors of phase
@@ -259,10 +263,10 @@ fn cases(profile: Profile) -> Vec<Case> {
         Sensing => prior == SPARSE,
         Retrieval => prior == "gaussian",
     };
-    let all = all
-        .into_iter()
-        .filter(|(problem, prior, ..)| profile > Profile::Quick || is_quick(*problem, prior));
     let case = |(problem, prior, far, near, judged): (Problem, _, Ratios, Ratios, Ratios)| {
+        if profile == Profile::Quick && !is_quick(problem, prior) {
+            return Case::bare(problem, prior);
+        }
         let is_layered = !matches!(prior, "gaussian" | SPARSE);
         Case {
             problem,
@@ -277,14 +281,11 @@ fn cases(profile: Profile) -> Vec<Case> {
                 near: profile.pick(&[][..], near, near).into(),
                 largest: profile.pick(400, 400, 1600),
                 many: profile.pick(320, 320, 640),
-                judged: match profile {
-                    Profile::Quick if is_layered => Vec::new(),
-                    _ => judged.into(),
-                },
+                judged: judged.into(),
             },
         }
     };
-    all.map(case).collect()
+    all.into_iter().map(case).collect()
 }
 
 impl Case {
@@ -525,8 +526,8 @@ const COUNT: usize = 8;
 const JUDGED: [f64; 3] = [1.0, 2.0, 3.0];
 const TRIALS: usize = 400;
 
-/// Where every step is followed: at the quick profile of the cheaper model only.
-fn steps(profile: Profile) -> &'static [Steps] {
+/// Where message passing is run step by step: at the quick profile of the cheaper model only.
+fn run(profile: Profile) -> &'static [Steps] {
     &STEPS[..profile.pick(1, 2, 2)]
 }
 
@@ -569,7 +570,8 @@ impl Steps {
         profile.pick(400, 400, 1600)
     }
 
-    fn theory(&self, sizes: [usize; 3]) -> Result<Vec<Row>, FigureError> {
+    /// The largest size, which is drawn; where message passing is run, what judges it too.
+    fn theory(&self, sizes: [usize; 3], is_run: bool) -> Result<Vec<Row>, FigureError> {
         let mut rows = Vec::new();
         let mut add = |series: &str, ratio: f64, p: usize| -> Result<(), FigureError> {
             let tree = Sized::new(&self.case.tree(ratio)?, p)?.tree;
@@ -580,6 +582,10 @@ impl Steps {
             }
             Ok(())
         };
+        if !is_run {
+            add(RANKS[2], self.ratio, sizes[2])?;
+            return Ok(rows);
+        }
         for (rank, p) in RANKS.into_iter().zip(sizes) {
             add(rank, self.ratio, p)?;
         }
@@ -632,8 +638,12 @@ impl Steps {
         );
         plot = plot.with(Line::new("state evolution", theory.curve(panel, RANKS[2])));
         for (colour, rank) in RANKS.into_iter().enumerate().rev() {
+            let points = simulation.points(panel, rank);
+            if points.is_empty() {
+                continue;
+            }
             let p = theory.value(panel, "sizes", colour as f64);
-            let points = Points::new(format!("AMP, p = {p}"), simulation.points(panel, rank));
+            let points = Points::new(format!("AMP, p = {p}"), points);
             let marker = [Marker::Triangle, Marker::Square, Marker::Disc][colour];
             plot = plot.with(points.colour(2 - colour).marker(marker));
         }
@@ -646,7 +656,7 @@ fn draw(
     plot: Plot,
     theory: &Table,
     simulation: &Table,
-    (problem, prior): (Problem, &str),
+    (problem, prior, is_first): (Problem, &str, bool),
     colour: usize,
 ) -> Plot {
     let (panel, named) = (problem.name(), |what: &str| format!("{prior}, {what}"));
@@ -663,9 +673,12 @@ fn draw(
         if start == STARTS[0] {
             points.extend(simulation.points(panel, &named(RANKS[2])));
         }
-        let label = match colour {
-            0 => format!("AMP, {start}"),
-            _ => String::new(),
+        if points.is_empty() {
+            continue;
+        }
+        let label = match is_first {
+            true => format!("AMP, {start}"),
+            false => String::new(),
         };
         plot = plot.with(Points::new(label, points).colour(colour).marker(marker));
     }

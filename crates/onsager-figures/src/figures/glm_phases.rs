@@ -26,6 +26,8 @@ const SPARSE: &str = "sparse";
 /// Largest sampling ratio, and largest ratio of sizes of a layer.
 const RATIO: f64 = 1.5;
 const WIDEST: f64 = 2.0;
+/// Width of a column that stands alone, in units of the distance to the next.
+const STRIP: f64 = 0.1;
 /// Ratios of sizes that are each other's inverse, on every grid to the bit.
 const DUAL: [f64; 2] = [0.5, 2.0];
 
@@ -65,7 +67,7 @@ impl Figure for GlmPhases {
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
-        let (columns, rows) = profile.pick((2, 8), (7, 60), (41, 150));
+        let (columns, rows) = profile.pick((2, 12), (7, 60), (41, 150));
         let mut jobs = Vec::new();
         for problem in PROBLEMS {
             for signal in SIGNALS {
@@ -362,6 +364,14 @@ fn map(theory: &Table, simulation: &Table, problem: &str, signal: &str) -> Plot 
             .map(|row| row.x)
             .collect::<Vec<f64>>()
     });
+    // Columns far apart tell nothing of what is between them: strips, with nothing beside them.
+    if let [first, second] = rhos[..] {
+        let width = STRIP * (second - first);
+        rhos = [first, second]
+            .into_iter()
+            .flat_map(|rho| [rho - width, rho, rho + width])
+            .collect();
+    }
     let value = |ratio: &f64, rho: &f64| theory.value(&panel, &series(*rho), *ratio);
     let values = ratios
         .iter()

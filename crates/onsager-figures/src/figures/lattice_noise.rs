@@ -1,17 +1,30 @@
 //! Where lattice reduction and where message passing recovers: noise against samples.
 
+use std::sync::Arc;
+
+use onsager_amp::Settings;
 use onsager_lattice::planted::{self, Shape};
 use onsager_lattice::{PhaseRetrieval, Search};
+use onsager_model::{Chain, ModelError, Tree};
+use onsager_replica::{Key, ThresholdKind, thresholds};
+use onsager_scalar::Likelihood;
+use onsager_scalar::activation::PiecewiseLinear;
+use onsager_scalar::likelihood::Additive;
 
-use crate::agreement::{Agreement, Claim, Success};
-use crate::drawing::{Axis, HeatMap, Picture, Plot, Rule};
-use crate::figures::common::{fewest_bits, trials};
+use super::common::{REST, SHIFT, Sized, exact_output, fewest_bits, gaussian, trials};
+use crate::agreement::{Agreement, Claim, Identity, Success};
+use crate::drawing::{Axis, HeatMap, Marker, Picture, Plot, Points, Rule};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// Success over noise and number of samples.
 pub(crate) struct LatticeNoise;
 
 const PANEL: &str = "success";
+const LINE: &str = "line";
+const LATTICE: &str = "lattice reduction";
+const PASSING: &str = "message passing";
+const NOISY: &str = "with the larger noise";
+const JUDGED: &str = "recovers";
 const DIMENSION: usize = 20;
 /// Samples beyond the dimension.
 const BEYOND: [usize; 6] = [1, 2, 4, 6, 8, 10];
@@ -19,9 +32,26 @@ const BEYOND: [usize; 6] = [1, 2, 4, 6, 8, 10];
 const BITS: [usize; 11] = [8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88];
 /// Digits of the labels beyond their noise.
 const GUARD: usize = 32;
-/// Samples for each component that message passing needs without noise, in the limit of large sizes,
-/// for a Gaussian signal (Barbier et al. 2019).
-const MESSAGE_PASSING: f64 = 1.128;
+/// Noises at which message passing is run, the largest and one near the square root of the rounding of double
+/// precision: it does not tell them apart.
+const COARSE: [usize; 2] = [8, 24];
+/// Further random starts of message passing, where the first has not found a solution.
+const RESTARTS: usize = 2;
+/// The threshold of message passing in the literature, in four digits.
+const PUBLISHED: f64 = 1.128;
+/// Squared error over that of no estimate below which message passing has found the signal: what noise leaves
+/// is below 1e-4, what a fixed point that is not informed leaves above 0.15.
+const FOUND: f64 = 1e-3;
+
+/// Components of the signal of message passing, and samples for each: where the threshold is
+/// `3 n^(-1/2)` away or more, and where not.
+fn tried(profile: Profile) -> (usize, &'static [f64], &'static [f64]) {
+    profile.pick(
+        (400, &[0.95, 1.35], &[]),
+        (1600, &[1.05, 1.2, 1.35], &[1.1]),
+        (3200, &[1.05, 1.2, 1.35, 1.5], &[1.1, 1.15]),
+    )
+}
 
 fn ratio(beyond: usize) -> f64 {
     (DIMENSION + beyond) as f64 / DIMENSION as f64
@@ -29,6 +59,28 @@ fn ratio(beyond: usize) -> f64 {
 
 fn series(bits: usize) -> String {
     format!("b = {bits}")
+}
+
+/// Phase retrieval of a Gaussian signal, with noise of the variance of the uniform one, or without.
+fn tree(bits: Option<usize>, ratio: f64) -> Result<Tree, ModelError> {
+    let output: Arc<dyn Likelihood> = match bits {
+        Some(bits) => {
+            let variance = 0.25f64.powi(bits as i32) / 3.0;
+            Arc::new(Additive::new(Arc::new(PiecewiseLinear::abs()), variance)?)
+        }
+        None => exact_output("abs"),
+    };
+    Chain::new(gaussian()).glm(ratio, output)
+}
+
+/// The threshold of message passing in samples per component.
+fn easy(bits: Option<usize>) -> Result<f64, FigureError> {
+    let family = |ratio: f64| tree(bits, ratio);
+    let found = thresholds(&family, Some((0.9, 1.5)), Key::SamplingRatio)?.thresholds;
+    let mut easy = found
+        .iter()
+        .filter(|t| t.kind == ThresholdKind::Algorithmic);
+    Ok(easy.next().map_or(f64::NAN, |t| t.value))
 }
 
 impl Figure for LatticeNoise {
@@ -46,18 +98,32 @@ impl Figure for LatticeNoise {
 
     fn claim(&self) -> &'static str {
         "With exponentially small noise lattice reduction recovers the signal from d + 1 samples, fewer \
-         than the 1.128 d of message passing; with more noise it fails however many samples there are."
+         than the 1.128 d of message passing; with more noise it fails however many samples there are, and \
+         message passing does not."
     }
 
-    fn theory(&self, _: Profile) -> Vec<Job> {
-        vec![Job::new(format!("d={DIMENSION}"), |_| {
-            let needed = PhaseRetrieval::bits_needed(DIMENSION);
-            Ok(vec![
+    fn theory(&self, profile: Profile) -> Vec<Job> {
+        let (_, far, _) = tried(profile);
+        vec![
+            Job::new(format!("d={DIMENSION}"), |_| {
+                let needed = PhaseRetrieval::bits_needed(DIMENSION);
                 // The search uses two bits less than the noise leaves.
-                Row::theory("line", "lattice reduction", 0.0, needed + 2.0),
-                Row::theory("line", "message passing", 0.0, MESSAGE_PASSING),
-            ])
-        })]
+                Ok(vec![Row::theory(LINE, LATTICE, 0.0, needed + 2.0)])
+            }),
+            Job::new(format!("{PASSING} far={far:?}"), move |_| {
+                let line = easy(None)?;
+                let noisy = easy(Some(COARSE[0]))?;
+                let mut rows = vec![
+                    Row::theory(LINE, PASSING, 0.0, line),
+                    Row::theory(LINE, NOISY, 0.0, noisy),
+                ];
+                for ratio in far {
+                    let recovers = f64::from(u8::from(*ratio > line));
+                    rows.push(Row::theory(PASSING, JUDGED, *ratio, recovers));
+                }
+                Ok(rows)
+            }),
+        ]
     }
 
     fn simulation(&self, profile: Profile) -> Vec<Job> {
@@ -65,18 +131,29 @@ impl Figure for LatticeNoise {
         let points = BITS
             .into_iter()
             .flat_map(|bits| BEYOND.map(|beyond| (bits, beyond)));
-        points
+        let mut jobs: Vec<_> = points
             .map(|(bits, beyond)| {
                 Job::new(
                     format!("b={bits} beyond={beyond} trials={count}"),
                     move |context| simulate(context, bits, beyond, count),
                 )
             })
-            .collect()
+            .collect();
+        let (p, far, near) = tried(profile);
+        let count = profile.pick(16, 16, 32);
+        for bits in COARSE {
+            for ratio in far.iter().chain(near) {
+                let key = format!("{PASSING} b={bits} n/d={ratio} d={p} trials={count}");
+                jobs.push(Job::new(key, move |context| {
+                    pass(context, bits, *ratio, p, count)
+                }));
+            }
+        }
+        jobs
     }
 
     fn agreements(&self, theory: &Table, simulation: &Table) -> Vec<Agreement> {
-        let needed = theory.value("line", "lattice reduction", 0.0);
+        let needed = theory.value(LINE, LATTICE, 0.0);
         let mut low =
             Success::new("recovery where the noise is 1.15 times as many bits down as estimated");
         let mut high = Success::new("failure where it is less than half as many down");
@@ -92,7 +169,29 @@ impl Figure for LatticeNoise {
                 }
             }
         }
-        vec![low.into(), high.into()]
+        let mut passed =
+            Success::new("message passing recovers beyond its threshold, at either noise");
+        for bits in COARSE {
+            for row in theory.series(PASSING, JUDGED) {
+                let claim = match row.y {
+                    1.0 => Claim::AtLeast(0.9),
+                    _ => Claim::AtMost(0.1),
+                };
+                let label = format!("b = {bits}, n/d = {}", row.x);
+                let found = simulation.at(PASSING, &series(bits), row.x);
+                passed = passed.row(label, found, claim);
+            }
+        }
+        let mut lines = Identity::new(
+            "the threshold of message passing is the published one, with noise and without",
+            "four digits are published",
+        );
+        for (label, series) in [("without noise", PASSING), (NOISY, NOISY)] {
+            lines = lines
+                .point(label, theory.value(LINE, series, 0.0), PUBLISHED, 6e-4)
+                .control(SHIFT * PUBLISHED);
+        }
+        vec![low.into(), high.into(), passed.into(), lines.into()]
     }
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
@@ -107,24 +206,62 @@ impl Figure for LatticeNoise {
             BITS.map(|bits| bits as f64).into(),
             values,
         );
-        let plot = Plot::new(
-            format!("d = {DIMENSION}; horizontal: estimate by counting"),
-            Axis::linear("samples per component n/d"),
-            Axis::linear("bits b of the labels above the noise"),
+        let line = theory.value(LINE, PASSING, 0.0);
+        let samples = || Axis::linear("samples per component n/d").range(0.9, 1.55);
+        let mut left = Plot::new(
+            format!("lattice reduction at d = {DIMENSION}, message passing far larger"),
+            samples(),
+            Axis::linear("bits b of the labels above the noise").range(0.0, 92.0),
         )
         .with(map.range(0.0, 1.0))
-        .with(
-            Rule::vertical(
-                theory.value("line", "message passing", 0.0),
-                "message passing",
-            )
-            .colour(1),
+        .with(Rule::vertical(line, "α_alg").colour(1))
+        .with(Rule::horizontal(theory.value(LINE, LATTICE, 0.0), "").colour(1));
+        for (label, marker, finds) in [
+            ("message passing recovers", Marker::Disc, true),
+            ("it does not", Marker::Circle, false),
+        ] {
+            let points = COARSE.iter().flat_map(|&bits| {
+                let found = simulation.curve(PASSING, &series(bits)).into_iter();
+                found
+                    .filter(move |(_, y)| (*y >= 0.5) == finds)
+                    .map(move |(x, _)| (x, bits as f64, 0.0))
+            });
+            left = left.with(
+                Points::new(label, points.collect())
+                    .colour(1)
+                    .marker(marker),
+            );
+        }
+        let mut right = Plot::new(
+            "both at two noises",
+            samples(),
+            Axis::linear("fraction recovered").range(-0.05, 1.05),
         )
-        .with(Rule::horizontal(theory.value("line", "lattice reduction", 0.0), "").colour(1));
-        Picture::new(1).panel(plot)
+        .with(Rule::vertical(line, "α_alg").colour(1));
+        for (bits, marker) in [
+            (BITS[BITS.len() - 1], Marker::Square),
+            (COARSE[1], Marker::Diamond),
+        ] {
+            let points = simulation.points(PANEL, &series(bits));
+            right = right.with(
+                Points::new(format!("{LATTICE}, b = {bits}"), points)
+                    .colour(0)
+                    .marker(marker),
+            );
+        }
+        for (bits, marker) in COARSE.into_iter().zip([Marker::Disc, Marker::Circle]) {
+            let points = simulation.points(PASSING, &series(bits));
+            right = right.with(
+                Points::new(format!("{PASSING}, b = {bits}"), points)
+                    .colour(1)
+                    .marker(marker),
+            );
+        }
+        Picture::new(2).panel(left).panel(right)
     }
 }
 
+/// Lattice reduction in trials of its own.
 fn simulate(
     context: &Context,
     bits: usize,
@@ -150,6 +287,36 @@ fn simulate(
         PANEL,
         series(bits),
         ratio(beyond),
+        found,
+        count as u64,
+    )])
+}
+
+/// Message passing from random starts.
+fn pass(
+    context: &Context,
+    bits: usize,
+    ratio: f64,
+    p: usize,
+    count: usize,
+) -> Result<Vec<Row>, FigureError> {
+    let sized = Sized::new(&tree(Some(bits), ratio)?, p)?;
+    let found = trials(context, count, |seed| {
+        let settings = Settings {
+            restarts: RESTARTS,
+            max_iterations: 200,
+            tolerance: REST,
+            seed,
+            ..Settings::default()
+        };
+        let outcome = sized.infer(&sized.draw(seed)?, &settings)?;
+        Ok(outcome.mse.is_some_and(|mse| mse < FOUND))
+    })?;
+    let found = found.iter().filter(|found| **found).count() as u64;
+    Ok(vec![Row::fraction(
+        PASSING,
+        series(bits),
+        ratio,
         found,
         count as u64,
     )])

@@ -28,6 +28,16 @@ pub enum AverageError {
         /// The value found.
         value: f64,
     },
+    /// A quantity is beyond the largest that a rule has nodes for.
+    #[error("{quantity} must be at most {bound:e}, got {value:e}")]
+    TooLarge {
+        /// Which one.
+        quantity: &'static str,
+        /// The largest value allowed.
+        bound: f64,
+        /// The value found.
+        value: f64,
+    },
     /// Overlap and norm of an estimate break `truth² <= second moment · norm`.
     #[error("truth² must be at most {bound} (second moment times norm), got {value}")]
     Correlation {

@@ -61,7 +61,8 @@ pub struct LayerAverage {
 ///   The rounding of `β` adds about `1e-16 √(aρ)`. The potential loses `1e-16 aρ`.
 /// - **Pieces**: nodes and cuts follow [`Activation::pieces`]; a function that is not affine on
 ///   them must stay much closer than `1/√a` to them, or mass is missed, which `error` reports.
-/// - **Errors**: an argument outside its range, or averages that are not finite.
+/// - **Errors**: an argument outside its range, a precision beyond `1e12/E φ²` behind a function that bends
+///   everywhere, or averages that are not finite.
 /// - **Source**: the scalar channel of multi-layer message passing, Manoel, Krzakala, Mézard and
 ///   Zdeborová (2017).
 ///
@@ -136,6 +137,14 @@ fn with_rule(
     let mut inner = Inner::new(phi, a, v, rule);
     if let Some(bend) = phi.bend() {
         let reach = rule.reach * (q + v).sqrt();
+        let bound = FINEST / phi.second_moment(q + v);
+        if a > bound {
+            return Err(AverageError::TooLarge {
+                quantity: "precision behind a function that bends everywhere",
+                bound,
+                value: a,
+            });
+        }
         let finer = RULE.step / rule.step;
         inner.bent = Some(Bent::new(phi, bend, (a, v), (reach, rule.reach), finer));
     }
@@ -175,6 +184,10 @@ fn with_rule(
         error: checks.iter().fold(0.0, |m, x| x.abs().max(m)),
     })
 }
+
+/// Precision, in units of the inverse of `E φ²`, up to which a function that bends everywhere has nodes in `β`:
+/// they are a few million there, and grow as its root.
+const FINEST: f64 = 1e12;
 
 /// Longest distance between nodes over a Gaussian, in standard deviations and steps.
 const COARSE: f64 = 2.0;
