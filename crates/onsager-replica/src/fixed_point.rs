@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::ReplicaError;
 use crate::chain::{Beside, LN_SNR_LEAST, StateEvolution, Stretch, nothing};
-use crate::curve::{AROUND, Below, Curve};
+use crate::curve::{AROUND, Below, Curve, FLAT};
 use crate::factor::{Belief, Componentwise, Passage};
 use crate::path::{Point, solve};
 
@@ -359,7 +359,8 @@ impl StateEvolution {
     /// Zero overlap everywhere, for data that are even in a signal of which nothing is known.
     fn trivial(&self, noise: f64) -> Option<FixedPoint> {
         let growth = self.growth_at_zero(noise)?;
-        let stable = growth < 1.0;
+        // At the threshold itself, to the accuracy of curves, no other point need exist.
+        let stable = growth < 1.0 + FLAT;
         // Without a message every average is of ln 1.
         let share = self.observation.share(self.nothing(), 0.0, noise);
         let zero = |chain: &Self, potential| {

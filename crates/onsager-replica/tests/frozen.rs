@@ -52,3 +52,19 @@ fn nothing_freezes_without_a_jump_above_a_discrete_variable() {
     }
     assert!(iterated(Gaussian::standard(), &[("sign", 2.0)], 1.0, 1e-8) > 1e-4);
 }
+
+/// Where zero overlap has just ceased to be stable nothing is known yet, though a frozen branch, which nothing finds,
+/// exists too.
+#[test]
+fn at_the_threshold_itself_nothing_is_known() {
+    let layers = [("sign", 1.0), ("sign", 1.0)];
+    // M_l = 1 + α (2/π)² M_{l-1}
+    let gain = (2.0 / std::f64::consts::PI).powi(2);
+    let threshold = 1.0 + gain * (1.0 + gain);
+    for noise in [-1e-9, -1e-12, 0.0, 1e-12, 1e-9].map(|d| threshold * (1.0 + d)) {
+        let found = predict(&wigner(Gaussian::standard(), &layers, noise));
+        for chosen in [found.algorithmic, found.optimal] {
+            assert!(chosen.mmse > 1.0 - 1e-7, "at {noise}: {chosen:?}");
+        }
+    }
+}
