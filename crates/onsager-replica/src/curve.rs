@@ -124,6 +124,8 @@ const GRID: f64 = 0.7;
 /// Paths are sought within this ratio of a noise. Along a path the noise changes by less between
 /// neighbours of the grid on which they are sought.
 pub(crate) const AROUND: f64 = 1e4;
+/// The same in `ln noise`, where nothing is found so near.
+const FAR: f64 = 40.0;
 /// Noise that a curve spans unless told otherwise, in units of the noise that is as strong as the
 /// signal.
 pub(crate) const RANGE: (f64, f64) = (1e-8, 1e8);
@@ -376,6 +378,38 @@ impl Stretch<'_> {
             sought: (window.0 - margin, window.1 + margin),
         };
         let mut covered = Covered::default();
+        let found = paths.len();
+        self.scan(window, &mut covered, paths)?;
+        if paths.len() == found {
+            // Where the latent is told only so much, all noises of the range share one narrow interval of its
+            // ratio: the path is met farther out, and followed from there.
+            let sought = (window.wanted.0 - FAR, window.wanted.1 + FAR);
+            self.scan(Window { sought, ..window }, &mut covered, paths)?;
+        }
+        // Above a discrete variable further pieces live on a narrow interval of the latent snr,
+        // while its own snr varies over decades.
+        for below in hidden.iter().filter(|_| self.first == 0) {
+            let (low, high) = below.curve.range;
+            let mut log_noise = high.ln() - GRID;
+            while log_noise > low.ln() + GRID {
+                for path in below.curve.paths.iter().filter(|p| p.first == 0) {
+                    for (_, point) in path.at(&below.chain, log_noise)? {
+                        self.grow(point.u, window, &mut covered, paths)?;
+                    }
+                }
+                log_noise -= 0.5 * GRID;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the paths through the nodes of the grid in the first `ln snr`.
+    fn scan(
+        &self,
+        window: Window,
+        covered: &mut Covered,
+        paths: &mut Vec<Path>,
+    ) -> Result<(), ReplicaError> {
         let mut t = self.lowest();
         // Nodes of the grid beyond `t` that may be out of range with it.
         let (mut ahead, mut held) = (1, false);
@@ -394,22 +428,8 @@ impl Stretch<'_> {
             } else if ahead > 0 {
                 (ahead, held) = (ahead / 2, true);
             } else {
-                self.grow(vec![t], window, &mut covered, paths)?;
+                self.grow(vec![t], window, covered, paths)?;
                 t += GRID;
-            }
-        }
-        // Above a discrete variable further pieces live on a narrow interval of the latent snr,
-        // while its own snr varies over decades.
-        for below in hidden.iter().filter(|_| self.first == 0) {
-            let (low, high) = below.curve.range;
-            let mut log_noise = high.ln() - GRID;
-            while log_noise > low.ln() + GRID {
-                for path in below.curve.paths.iter().filter(|p| p.first == 0) {
-                    for (_, point) in path.at(&below.chain, log_noise)? {
-                        self.grow(point.u, window, &mut covered, paths)?;
-                    }
-                }
-                log_noise -= 0.5 * GRID;
             }
         }
         Ok(())

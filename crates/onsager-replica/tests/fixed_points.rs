@@ -231,3 +231,16 @@ fn a_layer_that_tells_nothing_leaves_the_prior() {
         close(latent.mmse, 1.5, 1e-12);
     }
 }
+
+/// Half of the rows of a relu layer tell a latent of their number no more than its dimension allows: its ratio
+/// hardly moves while the noise falls by decades, and the error stays half a component's noise.
+#[test]
+fn small_noises_are_found_beside_a_latent_that_saturates() {
+    for aspect in [0.9, 1.0, 1.1, 1.5] {
+        for noise in [1e-8, 1e-6, 1e-4] {
+            let chain = chain(Gaussian::standard(), &[("relu", aspect)]);
+            let found = predict(&chain.denoising(noise).unwrap());
+            assert!((found.optimal.mmse / noise - 0.5).abs() < 0.06, "{found:?}");
+        }
+    }
+}
