@@ -13,9 +13,10 @@ const LEAST: usize = 6;
 ///
 /// Steps run from `step` down by halves; Neville's table in the square of the step removes the
 /// truncation error order by order. An entry is judged by how far it moves when an order or a
-/// step is added, plus the rounding of the differences behind it, and by the entries of smaller
-/// steps: one that contradicts them has stepped over a feature and is dropped. The best of the
-/// rest is returned, so the estimate is honest for smooth functions and large near a kink.
+/// step is added, plus the rounding of the differences behind it, by its distance from the best
+/// entry of half the step, and by the entries of all smaller steps: one that contradicts them has
+/// stepped over a feature and is dropped. The best of the rest is returned, so the estimate is
+/// honest for smooth functions and large near a kink.
 ///
 /// - **Arguments**: `step`, the largest step: several times the scale on which `f` changes is
 ///   good, as all smaller scales down to 2^-27 of it are tried; `terms`, the size of the largest
@@ -91,16 +92,19 @@ pub fn derivative(f: &dyn Fn(f64) -> f64, x: f64, step: f64, terms: f64) -> Esti
     };
     // What all steps up to the present one leave possible.
     let (mut least, mut greatest) = (f64::NEG_INFINITY, f64::INFINITY);
-    for candidate in candidates.iter().rev() {
-        let Estimate { value, error } = *candidate;
+    let mut smaller = f64::NAN;
+    for Estimate { value, error } in candidates.into_iter().rev() {
         // Moves are estimates: four times as far is a contradiction.
         let (low, high) = (value - 4.0 * error, value + 4.0 * error);
         if high < least || low > greatest {
             break;
         }
         (least, greatest) = (least.max(low), greatest.min(high));
+        // One entry may hardly move by luck; the best one of another step does not share it.
+        let error = error.max((value - smaller).abs());
+        smaller = value;
         if error < found.error {
-            found = *candidate;
+            found = Estimate { value, error };
         }
     }
     found
