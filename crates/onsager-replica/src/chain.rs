@@ -127,6 +127,11 @@ impl StateEvolution {
         LN_SNR_LEAST - self.variables[v].second_moment.ln()
     }
 
+    /// The same where zero overlap is a fixed point.
+    pub(crate) fn least_beside_zero(&self, v: usize) -> f64 {
+        LN_SNR_FAINT - self.variables[v].second_moment.ln()
+    }
+
     /// The chain behind the second variable of the observation, observed directly.
     pub(crate) fn left_of(tree: &Tree) -> Result<Self, ReplicaError> {
         let last = tree.variables().len() - 1;
@@ -637,7 +642,10 @@ fn eliminated(r: Response, inner: f64, stable: &mut bool) -> f64 {
 }
 
 /// Lowest `ln (snr E x²)` that is followed.
-const LN_SNR_LEAST: f64 = -45.0;
+const LN_SNR_LEAST: f64 = -80.0;
+
+/// The same where zero overlap is a fixed point, near which nothing changes below 1e-12.
+const LN_SNR_FAINT: f64 = -27.0;
 
 /// Highest `ln (snr E x²)` that is followed: beyond 1e11 averages lose their digits to rounding.
 const LN_SNR_MAX: f64 = 25.0;
@@ -656,7 +664,7 @@ struct Tried {
 const WIDTH: f64 = 2.0;
 
 /// Lowest `ln (snr E x²)` that is asked of a factor.
-const LN_SNR_MIN: f64 = -90.0;
+const LN_SNR_MIN: f64 = -120.0;
 
 /// Two messages between which a factor sends `exp(target)` inwards, up to a `highest` ratio; `None`
 /// where it sends less whatever the message.

@@ -54,7 +54,7 @@ pub struct LayerAverage {
 ///   prior variance is their sum. They are separate because either may be tiny.
 /// - **Identities**: `∂Ψ/∂a = overlap/2`; `∂Ψ/∂q = score/2` at fixed `q + V`.
 /// - **Accuracy**: relative error of every average below 1e-9 for `aV` in `[1e-6, 1e8]` and
-///   `q/(q + V)` in `[0, 1 - 1e-6]`, mean squared errors down to 1e-12 ρ included; below
+///   `q/(q + V)` in `[0, 1 - 1e-6]`, and for smaller `a`, mean squared errors down to 1e-12 ρ included; below
 ///   that 1e-20 ρ absolute. Largest found against a rule 2.7 times as fine: 7e-10 (sign), 2e-10 (relu), and for
 ///   other functions of up to three pieces 1e-9, `aV` in `[1e-3, 1e4]` and `q/(q + V)` in
 ///   `[1e-3, 0.999]` (tanh, sigmoid, erf: 2e-10). Where several pieces take the same values, 1e-8.
@@ -77,8 +77,37 @@ pub struct LayerAverage {
 pub fn layer(phi: &dyn Activation, a: f64, q: f64, v: f64) -> Result<LayerAverage, AverageError> {
     match phi.noise() {
         Some((inner, noise)) => between_noises(inner, noise, a, q, v),
+        None if 0.0 < a && a * phi.second_moment(q + v) < FAINT => faint(phi, a, q, v),
         None => with_rule(phi, a, q, v, RULE),
     }
+}
+
+/// Messages of a smaller `a E φ²` are continued to zero: what goes down is of the order of `√(aV)` in
+/// units whose rounding is that of 1, while the next power of `a` is no more than this.
+const FAINT: f64 = 1e-12;
+
+/// The averages at a faint message, by their powers of `a` between no message and `FAINT`.
+fn faint(phi: &dyn Activation, a: f64, q: f64, v: f64) -> Result<LayerAverage, AverageError> {
+    let rho = phi.second_moment(q + v);
+    let most = FAINT / rho;
+    let at = |a| with_rule(phi, a, q, v, RULE);
+    let (none, half, x) = (at(0.0)?, at(0.5 * most)?, at(most)?);
+    let t = a / most;
+    let gained = t * (x.overlap - none.overlap);
+    let score = t * x.score;
+    // Ψ' = overlap/2.
+    let potential = 0.5 * a * (none.overlap + 0.5 * gained);
+    Ok(LayerAverage {
+        overlap: none.overlap + gained,
+        mmse: none.mmse - gained,
+        score,
+        field_mmse: v * (1.0 - v * score),
+        // Of order a where φ bends on average, and a² elsewhere.
+        growth: t * (4.0 * half.growth - x.growth) + t * t * (2.0 * x.growth - 4.0 * half.growth),
+        potential,
+        likelihood: potential - 0.5 * (a * rho + 1.0),
+        error: x.error,
+    })
 }
 
 /// `x = f + √after n`, `f = φ(h')`, `h' = h + √before n'`: the averages of `φ` behind the message
@@ -698,6 +727,41 @@ mod tests {
                 }
             }
             println!("{name}: {worst:?}");
+        }
+    }
+
+    /// To first order in the message, `g = b E φ'(h)`: for relu `E Φ(ω/√V)² = 1/4 + arcsin(q/ρ)/2π`, for sign
+    /// `E (2 N(ω; V))²`, for the identity 1.
+    #[test]
+    fn faint_messages_keep_their_digits() {
+        for (q, v) in [(0.0, 1.0f64), (0.3, 0.7), (20.0, 5.0), (1.0, 1e-3)] {
+            let relu = 0.25 + (q / (q + v)).asin() / (2.0 * PI);
+            let sign = 2.0 / (PI * (v * (v + 2.0 * q)).sqrt());
+            let cases = [
+                (PiecewiseLinear::linear(), 1.0),
+                (PiecewiseLinear::relu(), relu),
+                (PiecewiseLinear::sign(), sign),
+            ];
+            for (phi, expected) in cases {
+                for a in [1e-25, 1e-20, 1e-16, 1e-14] {
+                    let x = layer(&phi, a, q, v).unwrap();
+                    let error = (x.score / (a * expected) - 1.0).abs();
+                    assert!(
+                        error < 2e-9,
+                        "{phi:?}, q = {q}, V = {v}, a = {a}: {error:e}"
+                    );
+                }
+                // Where the two ways meet.
+                let a = FAINT / phi.second_moment(q + v);
+                let (x, y) = (
+                    faint(&phi, a, q, v).unwrap(),
+                    with_rule(&phi, 1.0001 * a, q, v, RULE).unwrap(),
+                );
+                let same = |x: f64, y: f64| (x / y - 1.0).abs() < 2e-9;
+                assert!(same(x.score * 1.0001, y.score) && same(x.mmse, y.mmse));
+                // A logarithm of what is next to 1.
+                assert!((x.potential - y.potential).abs() < 2e-4 * x.potential + 1e-15);
+            }
         }
     }
 }
