@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use rand::Rng;
 
-use crate::columns::{Channels, Column, HalfLines, Line, Pieces, channels};
+use crate::columns::{Channels, Column, HalfLines, Line, Pieces, channels, log_likelihoods};
 use crate::special::{Interval, interval, log_add_exp, ndtr};
 use crate::{Moments, Precisions, ScalarError};
 
@@ -97,6 +97,23 @@ pub trait Activation: Debug + Send + Sync {
     /// in closed form override it.
     fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
         self.channel(a, a * y, omega, v).log_partition - 0.5 * a * y * y
+    }
+
+    /// The log-likelihoods of a whole column of observations; equal to
+    /// [`log_likelihood`](Self::log_likelihood) one by one, up to a few ulp of the largest term.
+    ///
+    /// # Panics
+    /// Slices of different lengths.
+    fn log_likelihoods_into(
+        &self,
+        a: Precisions<'_>,
+        y: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Vec<f64>,
+    ) {
+        out.clear();
+        out.extend((0..y.len()).map(|i| self.log_likelihood(a.at(i), y[i], omega[i], v.at(i))));
     }
 
     /// `E φ(h)` for `h ~ N(0, r)`.
@@ -693,6 +710,16 @@ impl Activation for PiecewiseLinear {
             .iter()
             .map(|p| p.log_likelihood(a, y, omega, v))
             .fold(f64::NEG_INFINITY, log_add_exp)
+    }
+    fn log_likelihoods_into(
+        &self,
+        a: Precisions<'_>,
+        y: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Vec<f64>,
+    ) {
+        log_likelihoods(&self.pieces, a, y, omega, v, out);
     }
     fn mean(&self, r: f64) -> f64 {
         self.sum(r, |p, [m0, m1, _]| p.offset * m0 + p.slope * m1)

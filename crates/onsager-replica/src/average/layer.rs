@@ -338,6 +338,8 @@ struct Inner<'a> {
     fields: Vec<f64>,
     omegas: Vec<f64>,
     channels: Channels,
+    /// `ln Z - β²/2`.
+    logs: Vec<f64>,
     /// Of a function that bends everywhere.
     bent: Option<Bent<'a>>,
     /// Averages of `[1, v², c, g², Var h, (∂g/∂ω)², ln Z, ln Z - b²/(2a)]`.
@@ -358,6 +360,7 @@ impl<'a> Inner<'a> {
             fields: vec![],
             omegas: vec![],
             channels: Channels::default(),
+            logs: vec![],
             bent: None,
             sum: [0.0; 8],
         }
@@ -453,13 +456,18 @@ impl<'a> Inner<'a> {
         let (a, v) = (Precisions::Shared(self.a), Precisions::Shared(self.v));
         let c = &mut self.channels;
         self.phi.channels_into(a, &self.fields, &self.omegas, v, c);
-        for (i, &(beta, weight)) in self.nodes.iter().enumerate() {
-            let log = if beta * beta > CANCELLING {
-                self.phi
-                    .log_likelihood(self.a, beta / self.root, omega, self.v)
-            } else {
-                c.log_partition[i] - 0.5 * beta * beta
-            };
+        let is_cancelling = |n: &Node| n.0 * n.0 > CANCELLING;
+        if self.nodes.iter().any(is_cancelling) {
+            let seen = &mut self.fields;
+            seen.iter_mut().for_each(|b| *b /= self.a);
+            let out = &mut self.logs;
+            (self.phi).log_likelihoods_into(a, seen, &self.omegas, v, out);
+        } else {
+            self.logs.clear();
+            let nodes = self.nodes.iter().zip(&c.log_partition);
+            self.logs.extend(nodes.map(|(n, l)| l - 0.5 * n.0 * n.0));
+        }
+        for (i, (&(_, weight), &log)) in self.nodes.iter().zip(&self.logs).enumerate() {
             let weight = weight * log.exp() / (2.0 * PI).sqrt();
             let values = [
                 1.0,

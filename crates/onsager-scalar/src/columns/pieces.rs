@@ -125,6 +125,46 @@ impl Kernel<4, 7> for Pieces<'_> {
     }
 }
 
+/// The log-likelihoods of pieces, given `y = b/a` in the place of `b`: their exponents without `b²/(2a)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Likelihoods<'a>(pub(crate) &'a [Piece]);
+
+impl Kernel<4, 1> for Likelihoods<'_> {
+    #[inline(always)]
+    fn block<const N: usize>(&self, [a, y, omega, v]: &Given<N>, out: &mut [[f64; N]; 1]) {
+        let (mut exponent, mut factor) = ([f64::NEG_INFINITY; N], [0.0; N]);
+        for &piece in self.0 {
+            if piece.lower == f64::NEG_INFINITY && piece.upper == f64::INFINITY {
+                for i in 0..N {
+                    let whole = piece.whole(a[i], a[i] * y[i], omega[i], v[i]);
+                    (exponent[i], factor[i]) = (whole.exponent(true), 1.0 / whole.d.sqrt());
+                }
+            } else if piece.lower == f64::NEG_INFINITY {
+                for i in 0..N {
+                    let message = [a[i], a[i] * y[i], omega[i], v[i]];
+                    let part = Part::half(&piece, -1.0, piece.upper, message, true);
+                    part.weigh(&mut exponent[i], &mut factor[i]);
+                }
+            } else if piece.upper == f64::INFINITY {
+                for i in 0..N {
+                    let message = [a[i], a[i] * y[i], omega[i], v[i]];
+                    let part = Part::half(&piece, 1.0, piece.lower, message, true);
+                    part.weigh(&mut exponent[i], &mut factor[i]);
+                }
+            } else {
+                for i in 0..N {
+                    let message = [a[i], a[i] * y[i], omega[i], v[i]];
+                    let part = Part::between(&piece, message, true);
+                    part.weigh(&mut exponent[i], &mut factor[i]);
+                }
+            }
+        }
+        for i in 0..N {
+            out[0][i] = exponent[i] + ln(factor[i]);
+        }
+    }
+}
+
 /// Adds a piece, the half line below its end (`SIDE` -1), that above (1) or what is between, to the
 /// sum of every component; its values are counted from `origin`.
 #[inline(always)]
@@ -269,6 +309,20 @@ impl Part {
         for (field, value) in to[2..].iter_mut().zip(rest) {
             field[i] = value;
         }
+    }
+
+    /// Adds its mass to `factor · exp(exponent)`.
+    #[inline(always)]
+    fn weigh(&self, exponent: &mut f64, factor: &mut f64) {
+        let difference = self.exponent - *exponent;
+        let small = exp(-difference.abs());
+        let first = difference >= 0.0;
+        *factor = if first {
+            self.factor + small * *factor
+        } else {
+            *factor + small * self.factor
+        };
+        *exponent = self.exponent.max(*exponent);
     }
 
     /// The mixture of two exclusive cases.
