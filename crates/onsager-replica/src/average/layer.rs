@@ -62,7 +62,7 @@ pub struct LayerAverage {
 /// - **Pieces**: nodes and cuts follow [`Activation::pieces`]; a function that is not affine on
 ///   them must stay much closer than `1/√a` to them, or mass is missed, which `error` reports.
 /// - **Errors**: an argument outside its range, a precision beyond `1e12/E φ²` behind a function that bends
-///   everywhere, or averages that are not finite.
+///   everywhere within the field, or averages that are not finite.
 /// - **Source**: the scalar channel of multi-layer message passing, Manoel, Krzakala, Mézard and
 ///   Zdeborová (2017).
 ///
@@ -85,6 +85,10 @@ pub fn layer(phi: &dyn Activation, a: f64, q: f64, v: f64) -> Result<LayerAverag
 /// Messages of a smaller `a E φ²` are continued to zero: what goes down is of the order of `√(aV)` in
 /// units whose rounding is that of 1, while the next power of `a` is no more than this.
 const FAINT: f64 = 1e-12;
+
+/// Fields of a smaller variance, in units of the square of the length over which a slope changes, see
+/// a straight line; corrections are of this order.
+const STRAIGHT: f64 = 1e-12;
 
 /// The averages at a faint message, by their powers of `a` between no message and `FAINT`.
 fn faint(phi: &dyn Activation, a: f64, q: f64, v: f64) -> Result<LayerAverage, AverageError> {
@@ -160,11 +164,22 @@ fn with_rule(
     v: f64,
     rule: Rule,
 ) -> Result<LayerAverage, AverageError> {
+    let is_narrow = |bend: f64| v < STRAIGHT * bend * bend;
+    summed(phi, (a, q, v), rule, phi.bend().is_some_and(is_narrow))
+}
+
+fn summed(
+    phi: &dyn Activation,
+    (a, q, v): (f64, f64, f64),
+    rule: Rule,
+    is_straight: bool,
+) -> Result<LayerAverage, AverageError> {
     not_negative("precision", a)?;
     not_negative("overlap", q)?;
     positive("field variance", v)?;
     let mut inner = Inner::new(phi, a, v, rule);
-    if let Some(bend) = phi.bend() {
+    inner.is_straight = is_straight;
+    if let Some(bend) = phi.bend().filter(|_| !is_straight) {
         let reach = rule.reach * (q + v).sqrt();
         let bound = FINEST / phi.second_moment(q + v);
         if a > bound {
@@ -342,6 +357,8 @@ struct Inner<'a> {
     logs: Vec<f64>,
     /// Of a function that bends everywhere.
     bent: Option<Bent<'a>>,
+    /// Of such a function, about fields so narrow that it does not.
+    is_straight: bool,
     /// Averages of `[1, v², c, g², Var h, (∂g/∂ω)², ln Z, ln Z - b²/(2a)]`.
     sum: [f64; 8],
 }
@@ -362,6 +379,7 @@ impl<'a> Inner<'a> {
             channels: Channels::default(),
             logs: vec![],
             bent: None,
+            is_straight: false,
             sum: [0.0; 8],
         }
     }
@@ -371,6 +389,8 @@ impl<'a> Inner<'a> {
         if self.a == 0.0 {
             // Nothing is observed: Z = 1, and the integral over the noise is 1.
             self.nodes.push((0.0, weight * (2.0 * PI).sqrt()));
+        } else if self.is_straight {
+            return self.tangent(omega, weight);
         } else if let Some(bent) = &mut self.bent {
             let reach = budget(self.rule, eta).sqrt();
             return bent.add(omega, weight, reach, &mut self.sum);
@@ -381,6 +401,41 @@ impl<'a> Inner<'a> {
             }
         }
         self.sum_up(omega);
+    }
+
+    /// Along the tangent at `ω` everything is Gaussian.
+    fn tangent(&mut self, omega: f64, weight: f64) {
+        let [value, slope] = self.phi.jet(omega);
+        let (a, v) = (self.a, self.v);
+        let seen = a * slope * slope;
+        let d = 1.0 + v * seen;
+        let score = seen / d;
+        let likelihood = -0.5 * (d.ln() + 1.0);
+        // The curvature of one message: of the tangent, and of what its residual sees of the bend.
+        let bent = self.bend_at(omega) * (2.0 - d) / d;
+        let growth = score * score + a * bent * bent / d;
+        let square = value * value + slope * slope * v;
+        let values = [
+            1.0,
+            value * value + (slope * v) * (slope * v) * score,
+            slope * slope * v / d,
+            score,
+            v / d,
+            growth,
+            likelihood + 0.5 * (a * square + 1.0),
+            likelihood,
+        ];
+        for (sum, value) in self.sum.iter_mut().zip(values) {
+            *sum += weight * value;
+        }
+    }
+
+    /// `φ''` from differences of the slope over a hundredth of the length on which it changes, to 1e-9 of
+    /// their ratio.
+    fn bend_at(&self, omega: f64) -> f64 {
+        let h = 0.01 * self.phi.bend().unwrap_or(1.0);
+        let rise = |k: f64| self.phi.jet(omega + k * h)[1] - self.phi.jet(omega - k * h)[1];
+        (8.0 * rise(1.0) - rise(2.0)) / (12.0 * h)
     }
 
     /// Several pieces: nodes that depend on which they are, where they carry mass.
@@ -769,6 +824,30 @@ mod tests {
                 assert!(same(x.score * 1.0001, y.score) && same(x.mmse, y.mmse));
                 // A logarithm of what is next to 1.
                 assert!((x.potential - y.potential).abs() < 2e-4 * x.potential + 1e-15);
+            }
+        }
+    }
+
+    /// The tangent against the curve, at precisions that resolve the field and that do not.
+    #[test]
+    fn narrow_fields_see_a_tangent() {
+        for phi in [&Smooth::new(Tanh) as &dyn Activation, &Smooth::new(Erf)] {
+            let bend = phi.bend().unwrap();
+            for (q, a) in [(0.1, 1e2), (4.0, 1e8), (1.0, 1e11)] {
+                let v = 0.1 * STRAIGHT * bend * bend;
+                let [x, y] = [true, false]
+                    .map(|is_straight| summed(phi, (a, q, v), RULE, is_straight).unwrap());
+                let same = |x: f64, y: f64| (x / y - 1.0).abs() < 1e-9;
+                assert!(same(x.mmse, y.mmse) && same(x.field_mmse, y.field_mmse));
+                assert!(same(x.score, y.score) && same(x.overlap, y.overlap));
+                assert!(same(x.likelihood, y.likelihood), "{x:?} {y:?}");
+                assert!(same(x.potential, y.potential), "{x:?} {y:?}");
+                // Of curvatures the curve keeps 1e-11/V only.
+                let wide = 1e-6 * bend * bend;
+                let [x, y] = [true, false]
+                    .map(|is_straight| summed(phi, (a, q, wide), RULE, is_straight).unwrap());
+                let error = (x.growth / y.growth - 1.0).abs();
+                assert!(error < 1e-4, "{x:?} {y:?}");
             }
         }
     }
