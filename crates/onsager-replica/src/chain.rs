@@ -49,7 +49,7 @@ impl StateEvolution {
     ///
     /// # Errors
     /// A tree that is not a chain from one prior to one observation, which may join it to the end
-    /// of another such chain.
+    /// of another such chain; outputs of fields that are too wide for averages over them.
     pub fn new(tree: &Tree) -> Result<Self, ReplicaError> {
         let refused = |why: &str| ReplicaError::NotAChain(why.to_string());
         if tree.factors().len() != tree.variables().len() + 1 {
@@ -60,6 +60,13 @@ impl StateEvolution {
                 match (&sensing.kind, &last.kind) {
                     (FactorKind::Linear { aspect, .. }, FactorKind::Likelihood(law)) => {
                         let rho = tree.signal().second_moment;
+                        if rho > law.widest_field() {
+                            let most = law.widest_field();
+                            let what = format!(
+                                "averages over these outputs of fields with E h² above {most}, got {rho}"
+                            );
+                            return Err(ReplicaError::NotSupported(what));
+                        }
                         Some(Arc::new(Outputs::new(*aspect, law, rho)) as Arc<dyn Observation>)
                     }
                     _ => None,

@@ -225,6 +225,13 @@ impl Likelihood for Poisson {
     fn parity(&self) -> Parity {
         Parity::None
     }
+    /// The mean of `exp h` is that of fields about `E h²`: from 20 on they lie outside the nodes.
+    fn widest_field(&self) -> f64 {
+        match self.link {
+            Link::Rectified => f64::INFINITY,
+            Link::Exponential => 20.0,
+        }
+    }
     fn sharpness(&self, _: f64) -> Option<f64> {
         None
     }
