@@ -147,7 +147,7 @@ impl Likelihood for Poisson {
         match self.link {
             Link::Rectified if y == 0.0 => {
                 // exp(-max(h, 0)): one piece without a message, one behind exp(-h).
-                let message = |p: &Piece| p.channel(0.0, -p.slope, omega, v);
+                let message = |p: &Piece| p.channel(0.0, -p.slope, omega, v, false);
                 let [below, above] = [message(&self.pieces[0]), message(&self.pieces[1])];
                 below.or(above).into()
             }
