@@ -6,7 +6,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dashu_int::IBig;
 use num_bigint::BigInt;
 use onsager_lattice::planted::{self, Shape};
-use onsager_lattice::{Lattice, PhaseRetrieval, Search, Settings};
+use onsager_lattice::{Lattice, PhaseRetrieval, Recover, Search, Settings};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 

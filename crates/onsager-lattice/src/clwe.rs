@@ -2,10 +2,11 @@ use std::ops::ControlFlow;
 
 use dashu_int::IBig;
 
-use crate::equations::{Equations, Labels, Observer, ball, check_frequency, to_integers};
+use crate::equations::{Equations, Labels, ball, check_frequency, to_integers};
 use crate::reals::log2;
 use crate::relation;
-use crate::{LatticeError, Reals, Recovery, Search, estimated_bits};
+use crate::watch::Watch;
+use crate::{LatticeError, Reals, Search, estimated_bits};
 
 /// Continuous learning with errors, `z_i = γ <w, x_i> mod 1`, without errors but the rounding: the signal
 /// from `d + 1` samples, and the test whether there is one.
@@ -70,29 +71,6 @@ impl Clwe {
         estimated_bits(dimension + 2, planted(dimension, gamma))
     }
 
-    /// The signal, with a certificate.
-    ///
-    /// # Errors
-    ///
-    /// [`LatticeError::NotFound`] if no signal fits the labels, with the bits that should do.
-    pub fn recover(&self, search: &Search) -> Result<Recovery, LatticeError> {
-        self.recover_with(search, &mut |_| ControlFlow::Continue(()))
-    }
-
-    /// The same under the eyes of an observer, which can stop it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Clwe::recover`], and [`LatticeError::Stopped`].
-    pub fn recover_with(
-        &self,
-        search: &Search,
-        observer: Observer<'_>,
-    ) -> Result<Recovery, LatticeError> {
-        let found = self.equations.recover(self, search, observer)?;
-        self.equations.divided(found, self.gamma)
-    }
-
     /// Whether the labels follow a hidden direction of norm one or are uniform.
     ///
     /// # Errors
@@ -103,7 +81,7 @@ impl Clwe {
         search.check()?;
         let equations = &self.equations;
         let dimension = equations.dimension();
-        let coefficients = self.coefficients(equations);
+        let coefficients = self.coefficients();
         let n = coefficients.len() as f64;
         let most = equations.accuracy.saturating_sub(2).max(1);
         let bits = most.min(search.most_bits.unwrap_or(most));
@@ -119,7 +97,9 @@ impl Clwe {
         }
         let active: Vec<IBig> = coefficients.into_iter().filter(|c| !c.is_zero()).collect();
         let mut norm = f64::INFINITY;
-        relation::search((&active, equations.precision), most, search, |basis| {
+        let numbers = (active.as_slice(), equations.precision);
+        let observer = &mut |_| ControlFlow::Continue(());
+        relation::search(numbers, most, search, &mut Watch::new(observer), |basis| {
             norm = basis.norm();
             Ok(ControlFlow::<()>::Continue(()))
         })?;
@@ -139,15 +119,24 @@ fn planted(dimension: usize, gamma: f64) -> f64 {
 }
 
 impl Labels for Clwe {
-    fn coefficients(&self, equations: &Equations) -> Vec<IBig> {
+    fn equations(&self) -> &Equations {
+        &self.equations
+    }
+
+    fn coefficients(&self) -> Vec<IBig> {
+        let equations = &self.equations;
         let products =
             (equations.lambda.iter().zip(&self.labels)).map(|(l, z)| equations.product(l, z));
         let sum: IBig = products.sum();
         equations.lambda.iter().cloned().chain([sum]).collect()
     }
 
-    fn norm(&self, equations: &Equations) -> f64 {
-        planted(equations.dimension(), self.gamma)
+    fn norm(&self) -> f64 {
+        planted(self.equations.dimension(), self.gamma)
+    }
+
+    fn scale(&self) -> f64 {
+        self.gamma
     }
 
     fn forms(&self, relation: &[i64]) -> Option<(Vec<i64>, Vec<IBig>)> {

@@ -1,12 +1,10 @@
-use std::ops::ControlFlow;
-
 use dashu_int::IBig;
 
 use crate::equations::{
-    Equations, Labels, Observer, ball, check_frequency, common_divisor, is_free, to_integers,
+    Equations, Labels, ball, check_frequency, common_divisor, is_free, to_integers,
 };
 use crate::reals::Circle;
-use crate::{LatticeError, Reals, Recovery, Search, estimated_bits};
+use crate::{LatticeError, Reals, estimated_bits};
 
 /// A neuron with a cosine, `z_i = cos(2π γ <w, x_i>)`: `w` up to its sign from `d + 1` samples.
 ///
@@ -67,29 +65,6 @@ impl CosineNeuron {
         let n = 2 * dimension + 2;
         estimated_bits(n, norm(n, gamma))
     }
-
-    /// The signal, with a certificate.
-    ///
-    /// # Errors
-    ///
-    /// [`LatticeError::NotFound`] if no signal fits the labels, with the bits that should do.
-    pub fn recover(&self, search: &Search) -> Result<Recovery, LatticeError> {
-        self.recover_with(search, &mut |_| ControlFlow::Continue(()))
-    }
-
-    /// The same under the eyes of an observer, which can stop it.
-    ///
-    /// # Errors
-    ///
-    /// As [`CosineNeuron::recover`], and [`LatticeError::Stopped`].
-    pub fn recover_with(
-        &self,
-        search: &Search,
-        observer: Observer<'_>,
-    ) -> Result<Recovery, LatticeError> {
-        let found = self.equations.recover(self, search, observer)?;
-        self.equations.divided(found, self.gamma)
-    }
 }
 
 /// Norm of the relation: signs, and turns of variance `γ²`.
@@ -98,14 +73,23 @@ fn norm(n: usize, gamma: f64) -> f64 {
 }
 
 impl Labels for CosineNeuron {
-    fn coefficients(&self, equations: &Equations) -> Vec<IBig> {
+    fn equations(&self) -> &Equations {
+        &self.equations
+    }
+
+    fn coefficients(&self) -> Vec<IBig> {
+        let equations = &self.equations;
         let products =
             (equations.lambda.iter().zip(&self.turns)).map(|(l, t)| equations.product(l, t));
         equations.lambda.iter().cloned().chain(products).collect()
     }
 
-    fn norm(&self, equations: &Equations) -> f64 {
-        norm(2 * equations.lambda.len(), self.gamma)
+    fn norm(&self) -> f64 {
+        norm(2 * self.equations.lambda.len(), self.gamma)
+    }
+
+    fn scale(&self) -> f64 {
+        self.gamma
     }
 
     fn forms(&self, relation: &[i64]) -> Option<(Vec<i64>, Vec<IBig>)> {

@@ -6,6 +6,7 @@ use dashu_int::ops::BitTest;
 use crate::reals::{log2, scaled};
 use crate::relation::{self, Search, estimated_bits};
 use crate::solve::Solver;
+use crate::watch::{Observer, Watch};
 use crate::{LatticeError, Reals};
 
 /// A signal that fits every label.
@@ -15,7 +16,7 @@ pub struct Recovery {
     pub signal: Reals,
     /// Bits to which every component is right if the labels are as accurate as was said.
     pub accuracy: f64,
-    /// What the labels hid of samples 1 to d + 1: signs, or whole turns.
+    /// What the labels hid of samples 1 to d + 1: signs, whole turns, or which label is this signal's.
     pub hidden: Vec<i64>,
     /// Bits `N` of the relation with which it was found.
     pub bits: usize,
@@ -29,8 +30,39 @@ pub struct Recovery {
 /// Least surplus with which a signal is believed: one in a million.
 pub const LEAST_SURPLUS: f64 = 20.0;
 
-/// Called between reductions with the bits used so far; `Break` stops the search.
-pub type Observer<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
+/// Problems that hide one signal behind the signs or whole turns of their labels.
+pub trait Recover {
+    /// The signal, with a certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`LatticeError::NotFound`] if no signal fits the labels, with the bits that should do.
+    fn recover(&self, search: &Search) -> Result<Recovery, LatticeError> {
+        self.recover_with(search, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// The same under the eyes of an observer, which can stop it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recover::recover`], and [`LatticeError::Stopped`].
+    fn recover_with(
+        &self,
+        search: &Search,
+        observer: Observer<'_>,
+    ) -> Result<Recovery, LatticeError>;
+}
+
+impl<L: Labels> Recover for L {
+    fn recover_with(
+        &self,
+        search: &Search,
+        observer: Observer<'_>,
+    ) -> Result<Recovery, LatticeError> {
+        self.equations()
+            .recover(self, search, &mut Watch::new(observer))
+    }
+}
 
 /// Bits carried beyond those of the data.
 const GUARD: usize = 40;
@@ -72,10 +104,20 @@ pub(crate) fn is_free(x: &IBig) -> bool {
 
 /// What a kind of labels contributes.
 pub(crate) trait Labels {
+    /// Samples and the relation between them.
+    fn equations(&self) -> &Equations;
     /// Numbers between which a short relation is expected.
-    fn coefficients(&self, equations: &Equations) -> Vec<IBig>;
+    fn coefficients(&self) -> Vec<IBig>;
     /// Norm of the expected relation.
-    fn norm(&self, equations: &Equations) -> f64;
+    fn norm(&self) -> f64;
+    /// Rows of a reduced basis, from the first, among which the relation is looked for.
+    fn relations(&self) -> usize {
+        1
+    }
+    /// What the forms are of, in units of the signal.
+    fn scale(&self) -> f64 {
+        1.0
+    }
     /// What a relation says was hidden, and the forms `<w, x_i>` that follow, for samples 1 to d + 1.
     fn forms(&self, relation: &[i64]) -> Option<(Vec<i64>, Vec<IBig>)>;
     /// Distance of a form of sample `i` from the nearest one that its label allows.
@@ -139,11 +181,15 @@ impl Equations {
         let lambda = Solver::new(&columns)
             .and_then(|solver| solver.solve(&right, precision))
             .map_err(|_| LatticeError::DependentSamples(dimension))?;
+        let lambda = [vec![IBig::ONE << precision], lambda].concat();
+        if let Some(sample) = lambda.iter().position(is_free) {
+            return Err(LatticeError::IdleSample { dimension, sample });
+        }
         Ok(Self {
             samples,
             bits,
             precision,
-            lambda: [vec![IBig::ONE << precision], lambda].concat(),
+            lambda,
             accuracy,
         })
     }
@@ -166,7 +212,7 @@ impl Equations {
     }
 
     /// The recovery of `w` from that of `scale · w`.
-    pub(crate) fn divided(&self, found: Recovery, scale: f64) -> Result<Recovery, LatticeError> {
+    fn divided(&self, found: Recovery, scale: f64) -> Result<Recovery, LatticeError> {
         let unit = Reals::from_f64(&[scale], SCALE)?;
         let one = |m: &IBig| (m << SCALE) / &unit.mantissas[0];
         let mantissas = found.signal.mantissas.iter().map(one).collect();
@@ -177,16 +223,8 @@ impl Equations {
         })
     }
 
-    /// Whether a signal has these forms on all samples, to their accuracy.
-    pub(crate) fn fits_linear(&self, signal: &[IBig], forms: &[IBig]) -> bool {
-        let lambda = Reals::new(self.lambda.clone(), self.precision).to_f64();
-        let own = 2.0 * lambda.iter().map(|l| l.abs()).sum::<f64>();
-        let gap = self.form(0, signal) - &forms[0];
-        log2(&gap) - self.precision as f64 <= own.log2() - self.accuracy as f64
-    }
-
     /// `<w, x_i>`.
-    fn form(&self, i: usize, signal: &[IBig]) -> IBig {
+    pub(crate) fn form(&self, i: usize, signal: &[IBig]) -> IBig {
         scaled(
             &crate::exact::dot(&self.samples[i], signal),
             -(self.bits as i64),
@@ -198,10 +236,10 @@ impl Equations {
         &self,
         labels: &dyn Labels,
         settings: &Search,
-        observer: Observer<'_>,
+        watch: &mut Watch<'_>,
     ) -> Result<Recovery, LatticeError> {
         settings.check()?;
-        let coefficients = labels.coefficients(self);
+        let coefficients = labels.coefficients();
         // A number that vanishes takes part in no relation.
         let active: Vec<usize> = (0..coefficients.len())
             .filter(|&i| !is_free(&coefficients[i]))
@@ -209,34 +247,34 @@ impl Equations {
         // Bits to find the relation, or to tell it from chance, whichever are more.
         let n = active.len().max(1);
         let reduction = (n * n) as f64 * 1.02_f64.log2();
-        let estimate = estimated_bits(n, labels.norm(self)) + (LEAST_SURPLUS - reduction).max(0.0);
+        let estimate = estimated_bits(n, labels.norm()) + (LEAST_SURPLUS - reduction).max(0.0);
         let most = self.accuracy.saturating_sub(2).max(1);
         let missing = LatticeError::NotFound {
             bits: most.min(settings.most_bits.unwrap_or(most)),
             estimate,
         };
         if active.is_empty() {
-            // All labels vanish, and so does the signal.
+            // Nothing is hidden, as where all labels vanish and so does the signal.
             return self
                 .certified(labels, &vec![0; coefficients.len()], 0, 0)?
                 .ok_or(missing);
         }
         let chosen: Vec<IBig> = active.iter().map(|&i| coefficients[i].clone()).collect();
         let visit = |basis: &relation::Basis<'_>| {
-            if observer(basis.bits).is_break() {
-                return Err(LatticeError::Stopped { bits: basis.bits });
+            for found in basis.relations().take(labels.relations()) {
+                let mut relation = vec![0; coefficients.len()];
+                for (&i, &r) in active.iter().zip(found) {
+                    relation[i] = r;
+                }
+                let recovery = self.certified(labels, &relation, basis.bits, basis.insertions)?;
+                if let Some(recovery) = recovery {
+                    return Ok(ControlFlow::Break(recovery));
+                }
             }
-            let Some(found) = basis.relation() else {
-                return Ok(ControlFlow::Continue(()));
-            };
-            let mut relation = vec![0; coefficients.len()];
-            for (&i, &r) in active.iter().zip(found) {
-                relation[i] = r;
-            }
-            let recovery = self.certified(labels, &relation, basis.bits, basis.insertions)?;
-            Ok(recovery.map_or(ControlFlow::Continue(()), ControlFlow::Break))
+            Ok(ControlFlow::Continue(()))
         };
-        relation::search((&chosen, self.precision), most, settings, visit)?.ok_or(missing)
+        let numbers = (chosen.as_slice(), self.precision);
+        relation::search(numbers, most, settings, watch, visit)?.ok_or(missing)
     }
 
     /// The signal of a relation, if it fits all labels and could not do so by chance.
@@ -308,14 +346,15 @@ impl Equations {
                 .sum::<f64>()
         };
         let error = (0..dimension).map(component).fold(0.0, f64::max);
-        Ok(Some(Recovery {
+        let found = Recovery {
             signal: Reals::new(signal, self.precision),
             accuracy: -(error.log2() + unit),
             hidden,
             bits,
             surplus,
             insertions,
-        }))
+        };
+        self.divided(found, labels.scale()).map(Some)
     }
 }
 

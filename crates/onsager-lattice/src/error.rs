@@ -42,7 +42,10 @@ pub enum LatticeError {
         found: f64,
     },
     /// A number cannot be read.
-    #[error("a number must be decimal, such as -1.25 or 3e-40, got \"{0}\"")]
+    #[error(
+        "a number must be decimal, such as -1.25 or 3e-40, with at most 262144 digits and no larger \
+         exponent, got \"{0}\""
+    )]
     Decimal(String),
     /// A label lies outside the range of the output function.
     #[error("label {index} must be {allowed}, got {found}")]
@@ -73,6 +76,19 @@ pub enum LatticeError {
     /// Samples 2 to d + 1 do not span the space, to the precision of a double.
     #[error("samples 2 to {} must be linearly independent to double precision", .0 + 1)]
     DependentSamples(usize),
+    /// The only relation between samples 1 to d + 1 leaves out one of them.
+    #[error(
+        "any {dimension} of samples 1 to {} must be linearly independent, but sample {} depends on no \
+         other, so that its sign or whole turns cannot be found",
+        .dimension + 1,
+        .sample + 1
+    )]
+    IdleSample {
+        /// Dimension of the signal.
+        dimension: usize,
+        /// Index of the sample that takes no part.
+        sample: usize,
+    },
     /// No relation passed the certificate.
     #[error(
         "no signal fits the labels: none was found with {bits} bits, {}",
@@ -97,9 +113,9 @@ pub enum LatticeError {
         estimate: f64,
     },
     /// The observer asked to stop.
-    #[error("stopped after {bits} bits")]
+    #[error("stopped after {insertions} insertions")]
     Stopped {
-        /// Bits of the relation that had been used.
-        bits: usize,
+        /// Insertions that reductions had made.
+        insertions: u64,
     },
 }

@@ -2,6 +2,9 @@
 
 use dashu_int::IBig;
 
+use crate::LatticeError;
+use crate::watch::Watch;
+
 /// Integral Gram-Schmidt data of independent rows `b_i`.
 ///
 /// With `d_i` the Gram determinant of the first `i` rows, `λ_ij = d_{j+1} μ_ij` are integers, and
@@ -15,13 +18,18 @@ pub(crate) struct GramSchmidt {
 }
 
 impl GramSchmidt {
-    /// From the first `columns` entries of the rows; the error is the first dependent row.
-    pub(crate) fn new(rows: &[Vec<IBig>], columns: usize) -> Result<Self, usize> {
+    /// From the first `columns` entries of the rows; an error is the first dependent row.
+    pub(crate) fn new(
+        rows: &[Vec<IBig>],
+        columns: usize,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self, LatticeError> {
         let mut determinants = vec![IBig::ONE];
         let mut lambda: Vec<Vec<IBig>> = Vec::with_capacity(rows.len());
         for (i, row) in rows.iter().enumerate() {
             let mut own: Vec<IBig> = Vec::with_capacity(i + 1);
             for (j, other) in rows[..=i].iter().enumerate() {
+                watch.check()?;
                 let mut u = dot(&row[..columns], &other[..columns]);
                 for l in 0..j {
                     let other = if j == i { &own[l] } else { &lambda[j][l] };
@@ -31,7 +39,7 @@ impl GramSchmidt {
             }
             let determinant = own.pop().unwrap_or_default();
             if determinant.is_zero() {
-                return Err(i);
+                return Err(LatticeError::DependentRow(i));
             }
             determinants.push(determinant);
             lambda.push(own);
@@ -87,14 +95,16 @@ impl Ratio {
 
 /// Reduction in integers throughout (Cohen 1993, algorithm 2.6.7): `rows`, whose first `columns`
 /// entries count as coordinates, become a basis with `|μ| <= 1/2` and Lovász's condition for `delta`.
-/// Returns the number of exchanges.
-pub(crate) fn reduce(rows: &mut [Vec<IBig>], columns: usize, delta: Ratio) -> u64 {
-    // Dependent rows are refused before this point.
-    let Ok(mut gram) = GramSchmidt::new(rows, columns) else {
-        return 0;
-    };
-    let (mut k, mut exchanges) = (1, 0);
+pub(crate) fn reduce(
+    rows: &mut [Vec<IBig>],
+    columns: usize,
+    delta: Ratio,
+    watch: &mut Watch<'_>,
+) -> Result<(), LatticeError> {
+    let mut gram = GramSchmidt::new(rows, columns, watch)?;
+    let mut k = 1;
     while k < rows.len() {
+        watch.check()?;
         shorten(rows, &mut gram, k, k - 1);
         if gram.is_ordered(k, delta) {
             for j in (0..k - 1).rev() {
@@ -103,11 +113,11 @@ pub(crate) fn reduce(rows: &mut [Vec<IBig>], columns: usize, delta: Ratio) -> u6
             k += 1;
         } else {
             exchange(rows, &mut gram, k);
-            exchanges += 1;
+            watch.insertions += 1;
             k = (k - 1).max(1);
         }
     }
-    exchanges
+    Ok(())
 }
 
 /// Subtracts the nearest multiple of row `j` from row `k`.
@@ -171,6 +181,12 @@ fn floor(a: &IBig, b: &IBig) -> IBig {
 mod tests {
     use super::*;
     use crate::Lattice;
+    use std::ops::ControlFlow;
+
+    fn orthogonalised(rows: &[Vec<IBig>]) -> Result<GramSchmidt, LatticeError> {
+        let mut observer = |_| ControlFlow::Continue(());
+        GramSchmidt::new(rows, rows[0].len(), &mut Watch::new(&mut observer))
+    }
 
     /// A decreasing triangle, which the steering of doubles may not see at all.
     fn triangle(n: usize, step: usize) -> Vec<Vec<IBig>> {
@@ -190,12 +206,15 @@ mod tests {
         let delta = Ratio::below(0.99);
         for (n, step) in [(2, 3), (9, 7), (12, 90)] {
             let mut rows = triangle(n, step);
-            let before = GramSchmidt::new(&rows, n).unwrap();
+            let before = orthogonalised(&rows).unwrap();
             assert!(!before.is_reduced(delta, Ratio::below(0.5)));
             // The determinant of a triangle is the product of its diagonal.
             assert_eq!(before.determinant(), IBig::ONE << (step * n * (n + 1)));
-            assert!(reduce(&mut rows, n, delta) > 0);
-            let after = GramSchmidt::new(&rows, n).unwrap();
+            let mut observer = |_| ControlFlow::Continue(());
+            let mut watch = Watch::new(&mut observer);
+            reduce(&mut rows, n, delta, &mut watch).unwrap();
+            assert!(watch.insertions > 0);
+            let after = orthogonalised(&rows).unwrap();
             assert!(after.is_reduced(delta, Ratio::below(0.5)));
             assert_eq!(after.determinant(), before.determinant());
         }
@@ -211,6 +230,9 @@ mod tests {
     #[test]
     fn dependent_rows_have_no_orthogonalisation() {
         let rows = [[2, 4, 6], [1, 0, 1], [0, 2, 2]].map(|row| row.map(IBig::from).to_vec());
-        assert_eq!(GramSchmidt::new(&rows, 3).unwrap_err(), 2);
+        assert_eq!(
+            orthogonalised(&rows).unwrap_err(),
+            LatticeError::DependentRow(2)
+        );
     }
 }

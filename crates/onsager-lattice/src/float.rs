@@ -5,8 +5,10 @@
 //! a double cannot hold is subtracted leading bits first. A wrong decision can cost time but never the
 //! lattice; whoever needs the bounds checks them in integers.
 
+use crate::LatticeError;
 use crate::reals::approximate;
 use crate::rows::{Row, power};
+use crate::watch::Watch;
 
 /// Size reduction acts on coefficients beyond this, a little more than 1/2 so that rounding cannot make
 /// two rows exchange the same multiple for ever.
@@ -17,7 +19,7 @@ const BITS_OF_A_PASS: f64 = 45.0;
 
 /// The reduction made no progress that doubles could see.
 #[derive(Debug)]
-pub(crate) struct Stalled;
+struct Stalled;
 
 /// What steers the reduction.
 #[derive(Debug, Clone, Copy)]
@@ -26,30 +28,38 @@ pub(crate) struct Rule {
     pub(crate) depth: usize,
 }
 
-/// Reduces the rows, whose first `columns` entries count as coordinates; returns the insertions.
-pub(crate) fn reduce(rows: &mut [Row], columns: usize, rule: Rule) -> Result<u64, Stalled> {
+/// Reduces the rows, whose first `columns` entries count as coordinates; returns whether doubles sufficed.
+pub(crate) fn reduce(
+    rows: &mut [Row],
+    columns: usize,
+    rule: Rule,
+    watch: &mut Watch<'_>,
+) -> Result<bool, LatticeError> {
     let n = rows.len();
     let bits = rows.iter().map(Row::bits).max().unwrap_or(0);
     // The potential allows about 2 n bits halvings; a run far beyond them goes in circles.
     let most = 1000 + 40 * (n * (n + bits)) as u64;
     let mut work = Orthogonal::new(n, columns);
-    let mut insertions = 0;
+    let most = watch.insertions + most;
     let mut k = 0;
     while k < n {
-        work.shorten(rows, k)?;
+        watch.check()?;
+        if work.shorten(rows, k).is_err() {
+            return Ok(false);
+        }
         match work.place(k, rule) {
             None => k += 1,
             Some(i) => {
                 rows[i..=k].rotate_right(1);
-                insertions += 1;
-                if insertions > most {
-                    return Err(Stalled);
+                watch.insertions += 1;
+                if watch.insertions > most {
+                    return Ok(false);
                 }
                 k = i;
             }
         }
     }
-    Ok(insertions)
+    Ok(true)
 }
 
 /// Orthogonalisation of the rows before the current one.

@@ -1,8 +1,11 @@
+use std::ops::ControlFlow;
+
 use dashu_int::IBig;
 use dashu_int::ops::BitTest;
 
 use crate::exact::GramSchmidt;
-use crate::{LatticeError, Reduction, Settings, reduction};
+use crate::watch::Watch;
+use crate::{LatticeError, Observer, Reduction, Settings, modular, reduction};
 
 /// Most bits of an entry: a hundred times what any problem here asks for.
 pub const MOST_BITS: usize = 1 << 20;
@@ -58,8 +61,9 @@ impl Lattice {
             }
         }
         // Independent modulo a prime is independent; only a doubt is settled by the integers.
-        if rows.len() > columns || !independent_modulo_prime(&rows) {
-            GramSchmidt::new(&rows, columns).map_err(LatticeError::DependentRow)?;
+        if rows.len() > columns || !modular::is_independent(&rows) {
+            let observer = &mut |_| ControlFlow::Continue(());
+            GramSchmidt::new(&rows, columns, &mut Watch::new(observer))?;
         }
         Ok(Self { rows })
     }
@@ -92,8 +96,10 @@ impl Lattice {
     /// Determinant of the Gram matrix, `det B Bᵀ`: the squared volume of a cell of the lattice, the
     /// same for all its bases. Exact.
     pub fn gram_determinant(&self) -> IBig {
+        let observer = &mut |_| ControlFlow::Continue(());
+        let gram = GramSchmidt::new(&self.rows, self.columns(), &mut Watch::new(observer));
         // Rows were found independent when the lattice was made.
-        GramSchmidt::new(&self.rows, self.columns()).map_or(IBig::ZERO, |gram| gram.determinant())
+        gram.map_or(IBig::ZERO, |gram| gram.determinant())
     }
 
     /// A reduced basis of the same lattice.
@@ -102,50 +108,23 @@ impl Lattice {
     ///
     /// A setting outside its range.
     pub fn reduce(&self, settings: &Settings) -> Result<Reduction, LatticeError> {
-        reduction::reduce(self, settings)
+        self.reduce_with(settings, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// The same under the eyes of an observer, which can stop it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lattice::reduce`], and [`LatticeError::Stopped`].
+    pub fn reduce_with(
+        &self,
+        settings: &Settings,
+        observer: Observer<'_>,
+    ) -> Result<Reduction, LatticeError> {
+        reduction::reduce(self, settings, &mut Watch::new(observer))
     }
 
     pub(crate) fn of_basis(rows: Vec<Vec<IBig>>) -> Self {
         Self { rows }
     }
-}
-
-/// The Mersenne prime `2^61 - 1`.
-const PRIME: i64 = (1 << 61) - 1;
-
-/// Whether the rank modulo the prime is full, which proves that the rank is.
-fn independent_modulo_prime(rows: &[Vec<IBig>]) -> bool {
-    let prime = PRIME as u128;
-    let product = |a: u64, b: u64| (u128::from(a) * u128::from(b) % prime) as u64;
-    let residue = |x: &IBig| {
-        let rest = i64::try_from(x % IBig::from(PRIME)).unwrap_or(0);
-        rest.rem_euclid(PRIME) as u64
-    };
-    let mut rows: Vec<Vec<u64>> = (rows.iter())
-        .map(|row| row.iter().map(residue).collect())
-        .collect();
-    for k in 0..rows.len() {
-        let Some(pivot) = rows[k].iter().position(|&x| x != 0) else {
-            return false;
-        };
-        // The inverse by Fermat's little theorem.
-        let (mut inverse, mut power, mut exponent) = (1, rows[k][pivot], PRIME - 2);
-        while exponent > 0 {
-            if exponent & 1 == 1 {
-                inverse = product(inverse, power);
-            }
-            power = product(power, power);
-            exponent >>= 1;
-        }
-        let (above, below) = rows.split_at_mut(k + 1);
-        for row in below {
-            let factor = product(row[pivot], inverse);
-            if factor != 0 {
-                for (x, &y) in row.iter_mut().zip(&above[k]) {
-                    *x = ((u128::from(*x) + prime - u128::from(product(factor, y))) % prime) as u64;
-                }
-            }
-        }
-    }
-    true
 }

@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 #![doc = include_str!("../README.md")]
 
+mod bounds;
 mod clwe;
 mod correspondence;
 mod cosine;
@@ -9,6 +10,7 @@ mod error;
 mod exact;
 mod float;
 mod lattice;
+mod modular;
 mod phase;
 pub mod planted;
 mod reals;
@@ -16,16 +18,18 @@ mod reduction;
 mod relation;
 mod rows;
 mod solve;
+mod watch;
 
 pub use dashu_int::IBig;
 
 pub use clwe::{Clwe, Detection};
-pub use correspondence::{Correspondence, Pair};
+pub use correspondence::Correspondence;
 pub use cosine::CosineNeuron;
-pub use equations::{LEAST_SURPLUS, Observer, Recovery};
+pub use equations::{LEAST_SURPLUS, Recover, Recovery};
 pub use error::LatticeError;
 pub use lattice::{Lattice, MOST_BITS};
 pub use phase::PhaseRetrieval;
 pub use reals::Reals;
 pub use reduction::{Certificate, Reduction, SIZE_BOUND, Settings};
 pub use relation::{Search, estimated_bits};
+pub use watch::Observer;

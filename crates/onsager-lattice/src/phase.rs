@@ -1,9 +1,7 @@
-use std::ops::ControlFlow;
-
 use dashu_int::IBig;
 
-use crate::equations::{Equations, Labels, Observer, common_divisor, is_free};
-use crate::{LatticeError, Reals, Recovery, Search, estimated_bits};
+use crate::equations::{Equations, Labels, common_divisor, is_free};
+use crate::{LatticeError, Reals, estimated_bits};
 
 /// Noiseless phase retrieval, `z_i = |<w, x_i>|`: `w` up to its sign from `d + 1` samples.
 ///
@@ -49,43 +47,22 @@ impl PhaseRetrieval {
         let n = dimension + 1;
         estimated_bits(n, (n as f64).sqrt())
     }
-
-    /// The signal, with a certificate.
-    ///
-    /// # Errors
-    ///
-    /// [`LatticeError::NotFound`] if no signal fits the labels, with the bits that should do.
-    pub fn recover(&self, search: &Search) -> Result<Recovery, LatticeError> {
-        self.recover_with(search, &mut |_| ControlFlow::Continue(()))
-    }
-
-    /// The same under the eyes of an observer, which can stop it.
-    ///
-    /// # Errors
-    ///
-    /// As [`PhaseRetrieval::recover`], and [`LatticeError::Stopped`].
-    pub fn recover_with(
-        &self,
-        search: &Search,
-        observer: Observer<'_>,
-    ) -> Result<Recovery, LatticeError> {
-        self.equations.recover(self, search, observer)
-    }
-
-    pub(crate) fn equations(&self) -> &Equations {
-        &self.equations
-    }
 }
 
 impl Labels for PhaseRetrieval {
-    fn coefficients(&self, equations: &Equations) -> Vec<IBig> {
+    fn equations(&self) -> &Equations {
+        &self.equations
+    }
+
+    fn coefficients(&self) -> Vec<IBig> {
+        let equations = &self.equations;
         (equations.lambda.iter().zip(&self.labels))
             .map(|(l, z)| equations.product(l, z))
             .collect()
     }
 
-    fn norm(&self, equations: &Equations) -> f64 {
-        (equations.lambda.len() as f64).sqrt()
+    fn norm(&self) -> f64 {
+        (self.equations.lambda.len() as f64).sqrt()
     }
 
     fn forms(&self, relation: &[i64]) -> Option<(Vec<i64>, Vec<IBig>)> {

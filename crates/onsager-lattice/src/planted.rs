@@ -2,6 +2,7 @@
 
 use dashu_int::IBig;
 use rand::Rng;
+use rand::seq::SliceRandom;
 
 use crate::equations::check_frequency;
 use crate::reals::{Circle, scaled, uniform};
@@ -226,7 +227,7 @@ pub fn clwe_null<R: Rng + ?Sized>(
     )
 }
 
-/// Independent Gaussian samples with the labels of two Gaussian signals in random order; the answer holds
+/// Independent Gaussian samples with the labels of so many Gaussian signals in random order; the answer holds
 /// one signal behind the other.
 ///
 /// # Errors
@@ -234,22 +235,24 @@ pub fn clwe_null<R: Rng + ?Sized>(
 /// As [`Correspondence::new`].
 pub fn correspondence<R: Rng + ?Sized>(
     shape: Shape,
+    signals: usize,
     rng: &mut R,
 ) -> Result<Planted<Correspondence>, LatticeError> {
     let samples = shape.gaussian(rng);
-    let signals = [(); 2].map(|()| Reals::gaussian(shape.dimension, shape.bits, rng));
-    let label = |x: &Reals| {
-        let one =
-            |w: &Reals, rng: &mut R| Reals::new(vec![shape.label(&x.dot(w), rng)], shape.bits);
-        let mut pair = [one(&signals[0], rng), one(&signals[1], rng)];
-        if uniform(1, rng) == IBig::ONE {
-            pair.swap(0, 1);
-        }
-        pair
+    let signals: Vec<Reals> = (0..signals)
+        .map(|_| Reals::gaussian(shape.dimension, shape.bits, rng))
+        .collect();
+    let labels = |x: &Reals| {
+        let mut all: Vec<IBig> = (signals.iter())
+            .map(|w| shape.label(&x.dot(w), rng))
+            .collect();
+        all.shuffle(rng);
+        Reals::new(all, shape.bits)
     };
-    let labels: Vec<[Reals; 2]> = samples.iter().map(label).collect();
+    let labels: Vec<Reals> = samples.iter().map(labels).collect();
+    let signal = signals.iter().flat_map(|w| w.mantissas().to_vec());
     Ok(Planted {
         problem: Correspondence::new(&samples, &labels, shape.accuracy())?,
-        signal: Reals::new(signals.map(|w| w.mantissas().to_vec()).concat(), shape.bits),
+        signal: Reals::new(signal.collect(), shape.bits),
     })
 }

@@ -31,7 +31,8 @@ impl Reals {
     ///
     /// # Errors
     ///
-    /// Text that is not a decimal number, or one with an exponent beyond ±300,000.
+    /// Text that is not a decimal number, or one of more than 262,144 digits or with an exponent beyond
+    /// ±262,144.
     pub fn parse<'a>(
         decimals: impl IntoIterator<Item = &'a str>,
         bits: usize,
@@ -232,7 +233,7 @@ fn parse(text: &str, bits: usize) -> Option<IBig> {
     let (whole, fraction) = body.split_once('.').unwrap_or((body, ""));
     let digits = [whole, fraction].concat();
     // Longer numbers would make the power of ten itself longer than any entry may be.
-    let most = (MOST_BITS / 4) as i64;
+    let most = MOST_DIGITS as i64;
     let valid = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if !valid || exponent.abs() > most || digits.len() as i64 > most {
         return None;
@@ -253,6 +254,9 @@ fn parse(text: &str, bits: usize) -> Option<IBig> {
         quotient
     })
 }
+
+/// Most decimal digits of a number, and the largest exponent.
+pub(crate) const MOST_DIGITS: usize = MOST_BITS / 4;
 
 /// What an error message shows of a text.
 fn excerpt(text: &str) -> String {

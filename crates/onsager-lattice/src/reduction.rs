@@ -1,9 +1,12 @@
+use std::ops::ControlFlow;
+
 use dashu_int::IBig;
 
 use crate::exact::{self, GramSchmidt, Ratio};
 use crate::float::{self, Rule};
 use crate::rows::Row;
-use crate::{Lattice, LatticeError};
+use crate::watch::Watch;
+use crate::{Lattice, LatticeError, Observer, bounds, modular};
 
 /// How far a basis is reduced.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,14 +73,16 @@ pub struct Reduction {
     settings: Settings,
 }
 
-/// What a check in integers, independent of the reduction, says of its result.
+/// What a proof, independent of the reduction, says of its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Certificate {
-    /// The new basis is the transform of the old one.
+    /// The new basis is the transform of the old one: in integers.
     pub transformed: bool,
-    /// Both bases have the same Gram determinant, so that the transform is unimodular.
+    /// The transform has the determinant 1 or -1, so that both bases have the same Gram determinant and span
+    /// the same lattice: modulo as many primes as decide it.
     pub determinant: bool,
-    /// The new basis is reduced: `|μ| <=` [`SIZE_BOUND`] and Lovász's condition for `δ`.
+    /// The new basis is reduced, `|μ| <=` [`SIZE_BOUND`] and Lovász's condition for `δ`: in doubles with
+    /// bounds of their errors, in integers where these do not decide.
     pub reduced: bool,
 }
 
@@ -91,8 +96,31 @@ impl Certificate {
 impl Reduction {
     /// Checks the result against the lattice that was reduced.
     ///
-    /// Costs about `n³/2` products of integers as long as the Gram determinants.
+    /// Costs `n² m` products of the transform's entries with the rows', `n³/3` machine operations for every 30
+    /// bits of the volume, and `3 n³` operations in doubles; where doubles do not decide whether the basis
+    /// is reduced, `n³/6` products of integers as long as Gram determinants.
     pub fn certify(&self, original: &Lattice) -> Certificate {
+        let observer = &mut |_| ControlFlow::Continue(());
+        // Only an observer can stop it.
+        self.certify_with(original, observer)
+            .unwrap_or(Certificate {
+                transformed: false,
+                determinant: false,
+                reduced: false,
+            })
+    }
+
+    /// The same under the eyes of an observer, which can stop it.
+    ///
+    /// # Errors
+    ///
+    /// [`LatticeError::Stopped`].
+    pub fn certify_with(
+        &self,
+        original: &Lattice,
+        observer: Observer<'_>,
+    ) -> Result<Certificate, LatticeError> {
+        let watch = &mut Watch::new(observer);
         let (new, old) = (self.lattice.rows(), original.rows());
         let product = |coefficients: &Vec<IBig>| -> Vec<IBig> {
             (0..original.columns())
@@ -103,17 +131,26 @@ impl Reduction {
                 })
                 .collect()
         };
-        let transformed = new.len() == self.transform.len()
-            && (self.transform.iter().zip(new)).all(|(u, row)| product(u) == *row);
-        Certificate {
+        let square = [new.len(), old.len()] == [self.transform.len(); 2]
+            && self.transform.iter().all(|u| u.len() == old.len());
+        let transformed =
+            square && (self.transform.iter().zip(new)).all(|(u, row)| product(u) == *row);
+        // The transform's determinant is the ratio of two volumes, of which the old one is at least 1.
+        let bits = modular::bits_of_volume(new, original.columns())
+            .min(modular::bits_of_volume(&self.transform, old.len()));
+        Ok(Certificate {
             transformed,
-            determinant: self.lattice.gram_determinant() == original.gram_determinant(),
-            reduced: is_reduced(new, original.columns(), &self.settings),
-        }
+            determinant: transformed && modular::is_unimodular(&self.transform, bits, watch)?,
+            reduced: is_reduced(new, original.columns(), &self.settings, watch)?,
+        })
     }
 }
 
-pub(crate) fn reduce(lattice: &Lattice, settings: &Settings) -> Result<Reduction, LatticeError> {
+pub(crate) fn reduce(
+    lattice: &Lattice,
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<Reduction, LatticeError> {
     settings.check()?;
     let (n, columns) = (lattice.dimension(), lattice.columns());
     // The transform rides along in columns that do not count.
@@ -121,37 +158,50 @@ pub(crate) fn reduce(lattice: &Lattice, settings: &Settings) -> Result<Reduction
     let mut rows: Vec<Row> = (lattice.rows().iter().enumerate())
         .map(|(i, row)| Row::new(row.iter().cloned().chain(unit(i)).collect()))
         .collect();
-    let swift = float::reduce(&mut rows, columns, settings.strict());
+    let swift = float::reduce(&mut rows, columns, settings.strict(), watch)?;
     let mut rows: Vec<Vec<IBig>> = rows.into_iter().map(Row::into_big).collect();
-    let mut insertions = *swift.as_ref().unwrap_or(&0);
-    let exact = swift.is_err() || !is_reduced(&rows, columns, settings);
+    let exact = !(swift && is_reduced(&rows, columns, settings, watch)?);
     if exact {
-        insertions += exact::reduce(&mut rows, columns, Ratio::below(settings.strict().delta));
+        let delta = Ratio::below(settings.strict().delta);
+        exact::reduce(&mut rows, columns, delta, watch)?;
     }
     let transform = rows.iter_mut().map(|row| row.split_off(columns)).collect();
     Ok(Reduction {
         lattice: Lattice::of_basis(rows),
         transform,
-        insertions,
+        insertions: watch.insertions,
         exact,
         settings: *settings,
     })
 }
 
 /// The same for rows on the way, whose result the caller certifies by other means.
-pub(crate) fn reduce_rows(rows: &mut Vec<Row>, columns: usize, settings: &Settings) -> u64 {
-    float::reduce(rows, columns, settings.strict()).unwrap_or_else(|_| {
-        let mut big: Vec<_> = std::mem::take(rows)
-            .into_iter()
-            .map(Row::into_big)
-            .collect();
-        let exchanges = exact::reduce(&mut big, columns, Ratio::below(settings.strict().delta));
+pub(crate) fn reduce_rows(
+    rows: &mut Vec<Row>,
+    columns: usize,
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<(), LatticeError> {
+    if !float::reduce(rows, columns, settings.strict(), watch)? {
+        let rows_in_full = std::mem::take(rows).into_iter().map(Row::into_big);
+        let mut big: Vec<_> = rows_in_full.collect();
+        let delta = Ratio::below(settings.strict().delta);
+        exact::reduce(&mut big, columns, delta, watch)?;
         *rows = big.into_iter().map(Row::new).collect();
-        exchanges
-    })
+    }
+    Ok(())
 }
 
-fn is_reduced(rows: &[Vec<IBig>], columns: usize, settings: &Settings) -> bool {
-    GramSchmidt::new(rows, columns)
-        .is_ok_and(|gram| gram.is_reduced(Ratio::below(settings.delta), Ratio::below(SIZE_BOUND)))
+/// Whether rows are reduced, by doubles if these can prove it and by integers otherwise.
+fn is_reduced(
+    rows: &[Vec<IBig>],
+    columns: usize,
+    settings: &Settings,
+    watch: &mut Watch<'_>,
+) -> Result<bool, LatticeError> {
+    if bounds::is_reduced(rows, columns, settings.delta, SIZE_BOUND, watch)? {
+        return Ok(true);
+    }
+    let gram = GramSchmidt::new(rows, columns, watch)?;
+    Ok(gram.is_reduced(Ratio::below(settings.delta), Ratio::below(SIZE_BOUND)))
 }

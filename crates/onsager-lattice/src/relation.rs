@@ -6,6 +6,7 @@ use dashu_int::ops::BitTest;
 use crate::reals::scaled;
 use crate::reduction::reduce_rows;
 use crate::rows::Row;
+use crate::watch::Watch;
 use crate::{LatticeError, Settings};
 
 /// How a short integer relation between real numbers is looked for.
@@ -73,10 +74,10 @@ pub(crate) struct Basis<'a> {
 }
 
 impl Basis<'_> {
-    /// The relation in the first row, if its integers fit into the machine, as those of interest do.
-    pub(crate) fn relation(&self) -> Option<&[i64]> {
-        let row = self.rows[0].machine()?;
-        Some(&row[..row.len() - 1])
+    /// The relations in the rows whose integers fit into the machine, as those of interest do.
+    pub(crate) fn relations(&self) -> impl Iterator<Item = &[i64]> {
+        let machine = self.rows.iter().filter_map(Row::machine);
+        machine.map(|row| &row[..row.len() - 1])
     }
 
     /// `log2` of the norm of the first row.
@@ -93,6 +94,7 @@ pub(crate) fn search<T>(
     (coefficients, bits): (&[IBig], usize),
     most: usize,
     search: &Search,
+    watch: &mut Watch<'_>,
     mut visit: impl FnMut(&Basis<'_>) -> Result<ControlFlow<T>, LatticeError>,
 ) -> Result<Option<T>, LatticeError> {
     let n = coefficients.len();
@@ -104,7 +106,7 @@ pub(crate) fn search<T>(
     // Row i starts as e_i, the combination that it stands for, with its number behind.
     let unit = |i: usize| (0..=n).map(move |j| IBig::from(u8::from(i == j)));
     let mut rows: Vec<Row> = (0..n).map(|i| Row::new(unit(i).collect())).collect();
-    let (mut left, mut insertions) = (longest, 0);
+    let mut left = longest;
     loop {
         left = left.saturating_sub(search.step);
         for row in &mut rows {
@@ -114,10 +116,10 @@ pub(crate) fn search<T>(
             };
             row.set(n, scaled(&exact, -(left as i64)));
         }
-        insertions += reduce_rows(&mut rows, n + 1, &search.reduction);
+        reduce_rows(&mut rows, n + 1, &search.reduction, watch)?;
         let basis = Basis {
             bits: most.saturating_sub(left),
-            insertions,
+            insertions: watch.insertions,
             rows: &rows,
         };
         if let ControlFlow::Break(found) = visit(&basis)? {

@@ -1,9 +1,11 @@
 //! Planted signals: found from d + 1 samples where counting says so, and nowhere else.
 
+use std::ops::ControlFlow;
+
 use onsager_lattice::planted::{self, Planted, Shape};
 use onsager_lattice::{
-    Clwe, CosineNeuron, IBig, LatticeError, PhaseRetrieval, Reals, Recovery, Search, Settings,
-    estimated_bits,
+    Clwe, Correspondence, CosineNeuron, IBig, LatticeError, PhaseRetrieval, Reals, Recover,
+    Recovery, Search, Settings, estimated_bits,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -335,23 +337,85 @@ fn detection_tells_residues_from_noise() {
     }
 }
 
+/// Every label is explained once, and every signal is found; ties, noise and samples beyond d + 1 do not matter.
 #[test]
-fn two_unordered_signals_are_told_apart() {
-    for seed in 0..4 {
-        let dimension = 9;
-        let Planted { problem, signal } =
-            planted::correspondence(Shape::least(dimension, 90), &mut rng(seed)).unwrap();
-        let pair = problem.recover(&Search::default()).unwrap();
-        let part = |i: usize| {
-            let mantissas = signal.mantissas()[i * dimension..(i + 1) * dimension].to_vec();
-            Reals::new(mantissas, signal.bits())
-        };
-        let direct =
-            agreement(&pair.first, &part(0), true).min(agreement(&pair.second, &part(1), true));
-        let crossed =
-            agreement(&pair.first, &part(1), true).min(agreement(&pair.second, &part(0), true));
-        assert!(direct.max(crossed) > 70.0, "{direct} {crossed}");
+fn unordered_signals_are_told_apart() {
+    for (signals, dimension, noise) in [(1, 5, None), (2, 9, None), (3, 6, None), (4, 4, Some(100))]
+    {
+        for seed in 0..4 {
+            let bits = (1.15 * Correspondence::bits_needed(dimension, signals)) as usize + GUARD;
+            let shape = Shape {
+                dimension,
+                samples: dimension + 1 + seed as usize,
+                bits: bits + 30,
+                noise: noise.map(|noise: usize| noise.min(bits)),
+            };
+            let Planted { problem, signal } =
+                planted::correspondence(shape, signals, &mut rng(seed)).unwrap();
+            let found = problem.recover(&Search::default()).unwrap();
+            assert_eq!(found.len(), signals);
+            let truth = |i: usize| {
+                let mantissas = signal.mantissas()[i * dimension..(i + 1) * dimension].to_vec();
+                Reals::new(mantissas, signal.bits())
+            };
+            for i in 0..signals {
+                let reached = found
+                    .iter()
+                    .map(|f| (agreement(&f.signal, &truth(i), true), f));
+                let (reached, found) = reached.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+                assert!(
+                    reached >= found.accuracy && found.accuracy > 20.0,
+                    "{signals} signals: {reached} bits of {}",
+                    found.accuracy
+                );
+            }
+            for i in 0..=dimension {
+                let mut all: Vec<i64> = found.iter().map(|f| f.hidden[i]).collect();
+                all.sort_unstable();
+                assert!(all.into_iter().eq(0..signals as i64));
+            }
+        }
     }
+}
+
+#[test]
+fn labels_of_no_set_of_signals_are_refused() {
+    let mut rng = rng(5);
+    let samples: Vec<Reals> = (0..5).map(|_| Reals::gaussian(4, 90, &mut rng)).collect();
+    let labels: Vec<Reals> = (0..5).map(|_| Reals::gaussian(3, 90, &mut rng)).collect();
+    let refused = |labels: &[Reals]| Correspondence::new(&samples, labels, 90).unwrap_err();
+    let problem = Correspondence::new(&samples, &labels, 90).unwrap();
+    assert!(matches!(
+        problem.recover(&Search::default()),
+        Err(LatticeError::NotFound { .. })
+    ));
+    assert_eq!(refused(&[]), LatticeError::Empty("labels"));
+    let mut ragged = labels.clone();
+    ragged[2] = Reals::gaussian(2, 90, &mut rng);
+    let expected = LatticeError::Ragged {
+        row: 2,
+        expected: 3,
+        found: 2,
+    };
+    assert_eq!(refused(&ragged), expected);
+}
+
+#[test]
+fn an_observer_can_stop_every_search() {
+    let stop = &mut |insertions| {
+        if insertions < 30 {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    };
+    let stopped = Err(LatticeError::Stopped { insertions: 30 });
+    let problem = planted::phase_retrieval(Shape::least(15, 120), &mut rng(1)).unwrap();
+    let found = problem.problem.recover_with(&Search::default(), stop);
+    assert_eq!(found.map(|_| ()), stopped);
+    let problem = planted::correspondence(Shape::least(6, 120), 3, &mut rng(1)).unwrap();
+    let found = problem.problem.recover_with(&Search::default(), stop);
+    assert_eq!(found.map(|_| ()), stopped);
 }
 
 #[test]
@@ -419,25 +483,6 @@ fn symmetries_of_the_problem_are_those_of_the_answer() {
 }
 
 #[test]
-fn an_observer_sees_the_bits_and_can_stop() {
-    let shape = Shape::least(12, 90);
-    let problem = planted::phase_retrieval(shape, &mut rng(11))
-        .unwrap()
-        .problem;
-    let mut seen = Vec::new();
-    let stopped = problem.recover_with(&Search::default(), &mut |bits| {
-        seen.push(bits);
-        if seen.len() == 3 {
-            std::ops::ControlFlow::Break(())
-        } else {
-            std::ops::ControlFlow::Continue(())
-        }
-    });
-    assert_eq!(stopped, Err(LatticeError::Stopped { bits: seen[2] }));
-    assert!(seen[0] < seen[1] && seen[1] < seen[2]);
-}
-
-#[test]
 fn wrong_data_is_refused_by_name() {
     let reals = |values: &[f64]| Reals::from_f64(values, 60).unwrap();
     let rows = |rows: &[[f64; 2]]| rows.iter().map(|row| reals(row)).collect::<Vec<_>>();
@@ -475,6 +520,18 @@ fn wrong_data_is_refused_by_name() {
         refused(&parallel, &labels, 50),
         LatticeError::DependentSamples(2)
     );
+    // The second sample, or none of them, makes up the first one: the third takes no part.
+    for first in [[0.4, -2.0], [0.0, 0.0]] {
+        let idle = rows(&[first, [0.2, -1.0], [0.4, 2.0]]);
+        let sample = if first == [0.0; 2] { 1 } else { 2 };
+        assert_eq!(
+            refused(&idle, &labels, 50),
+            LatticeError::IdleSample {
+                dimension: 2,
+                sample
+            }
+        );
+    }
     assert!(matches!(
         refused(&good, &labels, 61),
         LatticeError::Setting {

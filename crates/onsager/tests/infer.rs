@@ -264,6 +264,17 @@ fn every_wrong_input_is_one_line_with_exit_code_two() {
             "0.1,0.2,0.3\n0.5,0.1,0.7\n0.5,0.1,0.7\n0.3,0.2,0.9\n"
         )
     );
+    // The first row is the second one, so that the others are not tied by it.
+    let idle = format!(
+        "sensing={}",
+        file(
+            "idle.csv",
+            "0.1,0.2,0.3\n0.1,0.2,0.3\n0.5,0.1,0.7\n0.3,0.2,0.9\n"
+        )
+    );
+    let word = format!("y={}", file("word.csv", "0.25\nnan\n0.125\n0.5\n"));
+    fs::write(folder.join("bytes.npy"), b"\x93NUMPY\x01\x00").expect("a file");
+    let bytes = format!("sensing={}", folder.join("bytes.npy").display());
     let taken = file("taken", "");
     let m = |matrix: &str| {
         vec![
@@ -294,13 +305,20 @@ fn every_wrong_input_is_one_line_with_exit_code_two() {
         (m("sensing=no/such.csv"), "no/such.csv: "),
         (
             m(&words),
-            "words.csv, line 1: a number must be decimal, such as -1.25 or 3e-40, got \"x\"",
+            "words.csv, line 1: a number must be decimal, such as -1.25 or 3e-40, with at most 262144 digits",
         ),
         (
             m(&ragged),
             "ragged.csv, line 3: a row must have 3 numbers like the first one, got 2",
         ),
         (m(&parallel), "samples 2 to 4 must be linearly independent"),
+        (
+            m(&idle),
+            "any 3 of samples 1 to 4 must be linearly independent, but sample 3 depends on no other",
+        ),
+        (m(&bytes), "bytes.npy: must hold decimal numbers as text"),
+        (d(&word), "word.csv, line 2: a number must be decimal"),
+        (with(&["--depth", "0"]), "depth must be at least 1, got 0"),
         (
             d("z=y.csv"),
             "--data must be NAME=FILE with NAME one of y, got \"z=y.csv\"",

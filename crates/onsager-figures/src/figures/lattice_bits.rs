@@ -1,7 +1,7 @@
 //! How many bits of the labels lattice reduction needs, for three kinds of labels.
 
 use onsager_lattice::planted::{self, Shape};
-use onsager_lattice::{Clwe, CosineNeuron, PhaseRetrieval, Search};
+use onsager_lattice::{Clwe, CosineNeuron, PhaseRetrieval, Recover, Search};
 
 use crate::agreement::{Agreement, Claim, Success};
 use crate::drawing::{Axis, Line, Marker, Picture, Plot, Points, Rule};

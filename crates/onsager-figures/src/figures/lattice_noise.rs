@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use onsager_amp::Settings;
 use onsager_lattice::planted::{self, Shape};
-use onsager_lattice::{PhaseRetrieval, Search};
+use onsager_lattice::{PhaseRetrieval, Recover, Search};
 use onsager_model::{Chain, ModelError, Tree};
 use onsager_replica::{Key, ThresholdKind, thresholds};
 use onsager_scalar::Likelihood;

@@ -1,7 +1,7 @@
 //! Phase retrieval behind a linear generative prior, from one sample more than the latent has components.
 
 use onsager_lattice::planted::{self, Shape};
-use onsager_lattice::{PhaseRetrieval, Search};
+use onsager_lattice::{PhaseRetrieval, Recover, Search};
 
 use crate::agreement::{Agreement, Claim, Success};
 use crate::drawing::{Axis, Line, Marker, Picture, Plot, Points, Rule};

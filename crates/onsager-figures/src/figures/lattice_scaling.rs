@@ -1,7 +1,7 @@
 //! The fewest bits with which phase retrieval succeeds, against the dimension.
 
 use onsager_lattice::planted::{self, Shape};
-use onsager_lattice::{PhaseRetrieval, Search, Settings, estimated_bits};
+use onsager_lattice::{PhaseRetrieval, Recover, Search, Settings, estimated_bits};
 
 use crate::agreement::{Agreement, Claim, Sample, Success};
 use crate::drawing::{Axis, Dash, Line, Marker, Picture, Plot, Points};

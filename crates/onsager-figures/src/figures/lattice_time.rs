@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use onsager_lattice::planted::{self, Shape};
-use onsager_lattice::{PhaseRetrieval, Search};
+use onsager_lattice::{PhaseRetrieval, Recover, Search};
 
 use crate::agreement::{Agreement, Claim, Sample, Success};
 use crate::drawing::{Axis, Line, Marker, Picture, Plot, Points};

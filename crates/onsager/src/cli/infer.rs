@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use onsager::lattice::{LatticeError, PhaseRetrieval, Reals, Recovery, Search};
+use onsager::lattice::{LatticeError, PhaseRetrieval, Reals, Recover, Recovery, Search, Settings};
 use onsager::model::{Activation, Field, Model, ObservationKind, Output};
 use serde::Serialize;
 
@@ -34,6 +34,15 @@ pub(crate) struct Arguments {
     /// decides.
     #[arg(long, value_name = "BITS", allow_hyphen_values = true)]
     accuracy: Option<usize>,
+    /// Places back that a row may be inserted (lattice reduction); beyond 1, fewer bits suffice, and it takes
+    /// longer.
+    #[arg(
+        long,
+        value_name = "PLACES",
+        default_value_t = 1,
+        allow_hyphen_values = true
+    )]
+    depth: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,7 +130,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         )));
     }
     let problem = PhaseRetrieval::new(&samples, &values, accuracy)?;
-    let recovery = problem.recover_with(&Search::default(), &mut |_| {
+    let reduction = Settings {
+        depth: arguments.depth,
+        ..Settings::default()
+    };
+    let search = Search {
+        reduction,
+        ..Search::default()
+    };
+    let recovery = problem.recover_with(&search, &mut |_| {
         if interrupt::stopped() {
             ControlFlow::Break(())
         } else {
@@ -249,8 +266,10 @@ struct Decimals {
 
 impl Decimals {
     fn read(path: &Path) -> Result<Self, Failure> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| Failure::Input(format!("{}: {error}", path.display())))?;
+        let fail = |what: String| Failure::Input(format!("{}: {what}", path.display()));
+        let bytes = fs::read(path).map_err(|error| fail(error.to_string()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| fail("must hold decimal numbers as text, got other bytes".into()))?;
         let lines: Vec<_> = (text.lines().enumerate())
             .filter(|(_, line)| !line.trim().is_empty())
             .map(|(i, line)| (i + 1, line.to_string()))
@@ -292,6 +311,8 @@ impl Decimals {
 
     /// Bits to which all numbers are right, if they are rounded where their decimals end.
     fn accuracy(&self) -> Result<usize, Failure> {
+        // What is no number has no decimals either, but that is not what is wrong with it.
+        self.rows(1)?;
         let decimals = (self.lines.iter().flat_map(|(_, line)| Self::fields(line)))
             .map(|text| {
                 let (body, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
