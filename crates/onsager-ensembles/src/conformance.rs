@@ -266,7 +266,7 @@ impl Check<'_> {
             report.compare("V = E ln(1 + γt)", at, [shannon.value, log.value], allowed);
             // On the logarithmic scale, a step that stays inside the domain.
             let v = |x: f64| law.shannon(gamma * x).map_or(f64::NAN, |v| v.value);
-            let slope = derivative(&v, 1.0, 0.2);
+            let slope = derivative(&v, 1.0, 0.2, 0.0);
             // η next to 1 is rounded.
             let allowed =
                 10.0 * slope.error + 10.0 * self.tolerance * (1.0 - eta).abs() + 4.0 * f64::EPSILON;

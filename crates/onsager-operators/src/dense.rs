@@ -107,7 +107,7 @@ impl<F: Field> Dense<F> {
 
     /// Uses up to `threads` threads inside each real product; the bits do not change.
     ///
-    /// - **Errors**: [`OperatorError::Setting`] for 0, [`OperatorError::Threads`].
+    /// - **Errors**: [`OperatorError::Setting`] for 0.
     pub fn with_threads(mut self, threads: usize) -> Result<Self, OperatorError> {
         self.run.threads = Threads::new(threads)?;
         Ok(self)
@@ -444,7 +444,7 @@ impl Run {
                 let first = band * height + block * lines;
                 let here = first..first + a.len() / columns;
                 for (x, y) in x.chunks_exact(rows).zip(y.chunks_exact_mut(columns)) {
-                    self.kernels.columns::<S, SQUARE>(a, &x[here.clone()], y);
+                    self.kernels.columns::<S, SQUARE>(a, &x[here.clone()], y, 0);
                 }
             }
         });
@@ -483,7 +483,7 @@ impl Run {
                 kept = after;
                 self.kernels.rows::<S, false>(a, x, z);
                 g(first + block * lines, z, out, now);
-                self.kernels.columns::<S, false>(a, out, y);
+                self.kernels.columns::<S, false>(a, out, y, a.len());
             }
         });
     }

@@ -94,7 +94,4 @@ pub enum OperatorError {
     /// The iteration of a dense eigenvalue or singular value problem did not end.
     #[error("dense eigenvalue iteration did not converge")]
     Factorisation,
-    /// The operating system refused to start the threads.
-    #[error("{0} threads could not be started")]
-    Threads(usize),
 }

@@ -127,7 +127,7 @@ impl<S: Stored> SymmetricTiles<S> {
 
     /// Uses up to `threads` threads inside each product; the bits do not change.
     ///
-    /// - **Errors**: [`OperatorError::Setting`] for 0, [`OperatorError::Threads`].
+    /// - **Errors**: [`OperatorError::Setting`] for 0.
     pub fn with_threads(mut self, threads: usize) -> Result<Self, OperatorError> {
         self.run.threads = Threads::new(threads)?;
         Ok(self)

@@ -1,10 +1,8 @@
 //! How a product runs: kernels of one level, and an explicit number of threads over a fixed
 //! division of the work.
 
-use std::sync::Arc;
-
-use rayon::ThreadPool;
-use rayon::prelude::*;
+use std::num::NonZeroUsize;
+use std::sync::Mutex;
 
 use crate::OperatorError;
 use crate::kernels::{Kernels, Stored};
@@ -47,7 +45,7 @@ impl Run {
     /// `y <-` the sum, in the order of `parts`, of what `work` adds to zeros for each of them.
     pub(crate) fn sum<T: Send>(
         &self,
-        parts: impl ExactSizeIterator<Item = T>,
+        parts: impl ExactSizeIterator<Item = T> + Send,
         y: &mut [f64],
         work: impl Fn(T, &mut [f64]) + Send + Sync,
     ) {
@@ -69,43 +67,53 @@ pub(crate) fn part(size: usize) -> usize {
     size.div_ceil(PARTS).next_multiple_of(8)
 }
 
-/// The threads of one operator; one thread runs in the caller.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Threads(Option<Arc<ThreadPool>>);
+/// The threads of one operator: its caller, and as many of Rayon's as make up the number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Threads(NonZeroUsize);
+
+impl Default for Threads {
+    fn default() -> Self {
+        Self(NonZeroUsize::MIN)
+    }
+}
 
 impl Threads {
     pub(crate) fn new(threads: usize) -> Result<Self, OperatorError> {
-        match threads {
-            0 => Err(OperatorError::Setting {
+        NonZeroUsize::new(threads)
+            .map(Self)
+            .ok_or(OperatorError::Setting {
                 name: "number of threads",
                 range: "at least 1",
                 value: 0.0,
-            }),
-            1 => Ok(Self(None)),
-            _ => rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .map(|pool| Self(Some(Arc::new(pool))))
-                .map_err(|_| OperatorError::Threads(threads)),
-        }
+            })
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.0.as_ref().map_or(1, |pool| pool.current_num_threads())
+    pub(crate) fn count(self) -> usize {
+        self.0.get()
     }
 
-    /// Runs `work` once on each part.
+    /// Runs `work` once on each part. The caller works too: it need not wake a thread to begin,
+    /// and between two products nobody takes its processor from it.
     pub(crate) fn each<T: Send>(
-        &self,
-        parts: impl Iterator<Item = T>,
+        self,
+        parts: impl Iterator<Item = T> + Send,
         work: impl Fn(T) + Send + Sync,
     ) {
-        match &self.0 {
-            None => parts.for_each(work),
-            Some(pool) => {
-                let parts: Vec<T> = parts.collect();
-                pool.install(|| parts.into_par_iter().with_max_len(1).for_each(work));
-            }
+        if self.count() == 1 {
+            return parts.for_each(work);
         }
+        let parts = Mutex::new(parts);
+        let take = || parts.lock().ok()?.next();
+        let take_all = || {
+            while let Some(part) = take() {
+                work(part);
+            }
+        };
+        rayon::in_place_scope(|scope| {
+            for _ in 1..self.count().min(PARTS) {
+                scope.spawn(|_| take_all());
+            }
+            take_all();
+        });
     }
 }

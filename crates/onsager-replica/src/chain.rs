@@ -109,9 +109,22 @@ impl StateEvolution {
         let Some(layer) = factor.componentwise() else {
             return false;
         };
-        let told = || factor.pass(below, LN_SNR_MAX.exp()).map(|p| p.inner_snr);
+        let told = || {
+            let strongest = factor.pass(below, self.highest(v).exp());
+            strongest.map(|p| p.inner_snr.ln())
+        };
         (layer.is_even && self.susceptibility_at_zero(v - 1).is_some())
-            || told().is_ok_and(|snr| snr < LN_SNR_LEAST.exp())
+            || told().is_ok_and(|snr| snr < self.least(v - 1))
+    }
+
+    /// Highest `ln snr` of variable `v` that is followed.
+    pub(crate) fn highest(&self, v: usize) -> f64 {
+        LN_SNR_MAX - self.variables[v].second_moment.ln()
+    }
+
+    /// Lowest `ln snr` of variable `v` that is followed.
+    pub(crate) fn least(&self, v: usize) -> f64 {
+        LN_SNR_LEAST - self.variables[v].second_moment.ln()
     }
 
     /// The chain behind the second variable of the observation, observed directly.
@@ -510,7 +523,8 @@ impl<'a> Stretch<'a> {
         let mut belief = self.below();
         for (i, factor) in self.factors().iter().enumerate() {
             if i == u.len() {
-                let found = invert(&**factor, belief, u[i - 1])?;
+                let highest = self.chain.highest(self.first + i);
+                let found = invert(&**factor, belief, u[i - 1], highest)?;
                 match found {
                     Some(x) => u.push(x),
                     None => return Ok(None),
@@ -545,7 +559,8 @@ impl<'a> Stretch<'a> {
                 least.0 -= aspect.ln();
                 most.0 -= aspect.ln();
             } else {
-                let Some(ends) = bracket(&**factor, most.1, least.0)? else {
+                let highest = self.chain.highest(self.first + i);
+                let Some(ends) = bracket(&**factor, most.1, least.0, highest)? else {
                     return Ok(false);
                 };
                 let [from, to] = if ends[0].x < ends[1].x {
@@ -557,7 +572,7 @@ impl<'a> Stretch<'a> {
                     (least, most) = ((from.x, from.outer), (to.x, to.outer));
                     continue;
                 }
-                let Some(ends) = bracket(&**factor, least.1, most.0)? else {
+                let Some(ends) = bracket(&**factor, least.1, most.0, highest)? else {
                     return Ok(true);
                 };
                 (least.0, most.0) = (from.x, ends[0].x.max(ends[1].x));
@@ -621,11 +636,11 @@ fn eliminated(r: Response, inner: f64, stable: &mut bool) -> f64 {
     r.overlap_by_snr + r.overlap_by_overlap * inner * r.snr_by_snr / pivot
 }
 
-/// Lowest `ln snr` that is followed.
-pub(crate) const LN_SNR_LEAST: f64 = -45.0;
+/// Lowest `ln (snr E x²)` that is followed.
+const LN_SNR_LEAST: f64 = -45.0;
 
-/// Highest `ln snr` that is searched: beyond 1e11 averages lose their digits to rounding.
-pub(crate) const LN_SNR_MAX: f64 = 25.0;
+/// Highest `ln (snr E x²)` that is followed: beyond 1e11 averages lose their digits to rounding.
+const LN_SNR_MAX: f64 = 25.0;
 
 /// A factor under one message.
 #[derive(Clone, Copy)]
@@ -640,15 +655,16 @@ struct Tried {
 /// Least distance between the ends of a bracket, in `ln snr`.
 const WIDTH: f64 = 2.0;
 
-/// Lowest `ln snr` that is asked of a factor.
+/// Lowest `ln (snr E x²)` that is asked of a factor.
 const LN_SNR_MIN: f64 = -90.0;
 
-/// Two messages between which a factor sends `exp(target)` inwards; `None` where it sends
-/// less whatever the message.
+/// Two messages between which a factor sends `exp(target)` inwards, up to a `highest` ratio; `None`
+/// where it sends less whatever the message.
 fn bracket(
     factor: &dyn FactorAverage,
     inner: Belief,
     target: f64,
+    highest: f64,
 ) -> Result<Option<[Tried; 2]>, ReplicaError> {
     let tried = |x: f64| -> Result<Tried, ReplicaError> {
         let passage = factor.pass(inner, x.exp())?;
@@ -658,12 +674,13 @@ fn bracket(
             outer: passage.outer,
         })
     };
-    let mut last = tried(target.min(LN_SNR_MAX))?;
+    let lowest = highest - LN_SNR_MAX + LN_SNR_MIN;
+    let mut last = tried(target.clamp(lowest, highest))?;
     // Widen until the sign changes; the map increases, in logarithms mostly with slope 1.
     let up = last.excess < 0.0;
     loop {
         let far = last.excess.abs().max(WIDTH);
-        let x = (last.x + if up { far } else { -far }).clamp(LN_SNR_MIN, LN_SNR_MAX);
+        let x = (last.x + if up { far } else { -far }).clamp(lowest, highest);
         if x == last.x {
             return Ok(None);
         }
@@ -680,11 +697,12 @@ fn invert(
     factor: &dyn FactorAverage,
     inner: Belief,
     target: f64,
+    highest: f64,
 ) -> Result<Option<f64>, ReplicaError> {
     let miss = |x: f64| -> Result<f64, ReplicaError> {
         Ok(factor.pass(inner, x.exp())?.inner_snr.ln() - target)
     };
-    let Some([first, last]) = bracket(factor, inner, target)? else {
+    let Some([first, last]) = bracket(factor, inner, target, highest)? else {
         return Ok(None);
     };
     let (mut x0, mut f0, mut x1, mut f1) = (first.x, first.excess, last.x, last.excess);

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use serde::Serialize;
 
 use crate::ReplicaError;
-use crate::chain::{Beside, LN_SNR_LEAST, LN_SNR_MAX, StateEvolution, Stretch};
+use crate::chain::{Beside, StateEvolution, Stretch};
 use crate::factor::{KNOWN, Passage};
 use crate::fixed_point::Frozen;
 use crate::path::{
@@ -135,7 +135,7 @@ impl StateEvolution {
     /// is as strong as the signal: `ρ²` for a spiked Wigner matrix, `ρ` for a direct observation).
     ///
     /// - **Completeness**: a chain has one fixed point at most for every snr of its latent, so the
-    ///   curve is complete where it was sought: latent snr from 1e-12 to 1e11 on a grid of
+    ///   curve is complete where it was sought: `snr E x²` of the latent from 1e-12 to 1e11 on a grid of
     ///   ratio 2, connected pieces followed whole. Beside the signal of a product there is one for
     ///   every fixed point of the other factor that balances it; these are read off its own curve.
     /// - **Accuracy**: points solve the equations to 1e-9 in the logarithm of every snr, folds are
@@ -413,12 +413,13 @@ impl Stretch<'_> {
         let mut t = self.lowest();
         // Nodes of the grid beyond `t` that may be out of range with it.
         let (mut ahead, mut held) = (1, false);
-        while t <= LN_SNR_MAX {
+        let highest = self.chain.highest(self.first);
+        while t <= highest {
             if let Some((_, hi)) = covered.spans.iter().find(|(lo, hi)| *lo <= t && t <= *hi) {
                 t = hi + 0.1 * GRID;
                 continue;
             }
-            let to = (t + f64::from(ahead) * GRID).min(LN_SNR_MAX);
+            let to = (t + f64::from(ahead) * GRID).min(highest);
             // An average that refuses decides nothing.
             if matches!(self.may_meet((t, to), window.sought), Ok(false)) {
                 t += f64::from(ahead + 1) * GRID;
@@ -435,14 +436,26 @@ impl Stretch<'_> {
         Ok(())
     }
 
-    /// Lowest `ln snr` of the first variable. Near zero overlap nothing changes below 1e-12;
-    /// elsewhere the noise keeps growing as the snr falls.
+    /// Lowest `ln snr` of the first variable. Near zero overlap nothing changes below 1e-12 in units of
+    /// `1/E x²`; elsewhere the noise keeps growing as the snr falls.
     fn lowest(&self) -> f64 {
         let chain = self.chain;
         let even = |v: usize| chain.factors[v].componentwise().is_some_and(|c| c.is_even);
         let open = |v: usize| even(v) && chain.susceptibility_at_zero(v - 1).is_some();
         let zero = chain.origin().is_some() || (1..chain.factors.len()).any(open);
-        if zero { -27.0 } else { LN_SNR_LEAST }
+        let least = chain.least(self.first);
+        if zero { least + 18.0 } else { least }
+    }
+
+    /// Whether a ratio is larger than it is followed.
+    fn is_beyond(&self, u: &[f64]) -> bool {
+        let beyond = |stretch: &Stretch<'_>, u: &[f64]| {
+            let mut ratios = u.iter().zip(stretch.first..);
+            ratios.any(|(u, v)| *u > stretch.chain.highest(v))
+        };
+        let (own, other) = u.split_at(self.len());
+        let left = self.left().and_then(|(_, stretch)| stretch);
+        beyond(self, own) || left.is_some_and(|left| beyond(&left, other))
     }
 
     /// Whether an overlap is as small as it is followed.
@@ -474,7 +487,8 @@ impl Stretch<'_> {
     /// Whether a message to the signal has passed the largest ratio that is followed, and is not on its way
     /// to a frozen branch: outputs of noise `Δ` tell a signal that is nearly known by `(n/p)/Δ`.
     fn is_too_strong(&self, p: &Point) -> bool {
-        p.at.snr.ln() > LN_SNR_MAX && self.chain.observation.sharpness().is_none()
+        p.at.snr.ln() > self.chain.highest(self.chain.signal())
+            && self.chain.observation.sharpness().is_none()
     }
 
     /// Follows the paths through the seeds that the snr of the first variables gives, both ways.
@@ -516,7 +530,7 @@ impl Stretch<'_> {
                     || self.is_frozen(p)
                     || (p.slope < 0.0 && p.at.log_noise < low)
                     || (p.slope > 0.0 && p.at.log_noise > high)
-                    || p.u.iter().any(|u| *u > LN_SNR_MAX)
+                    || self.is_beyond(&p.u)
             };
             let back = follow(self, seed.clone().reversed(), stop)?;
             let mut walks = vec![back];

@@ -6,7 +6,7 @@ use onsager_model::Tree;
 use serde::Serialize;
 
 use crate::ReplicaError;
-use crate::chain::{Beside, LN_SNR_LEAST, StateEvolution, Stretch, nothing};
+use crate::chain::{Beside, StateEvolution, Stretch, nothing};
 use crate::curve::{AROUND, Below, Curve, FLAT};
 use crate::factor::{Belief, Componentwise, Passage};
 use crate::path::{Point, solve};
@@ -376,7 +376,7 @@ impl StateEvolution {
     /// change, say.
     fn untold_by_data(&self, noise: f64) -> Option<FixedPoint> {
         let signal = *self.untold.last()?;
-        let is_told = || self.observation.snr_at(signal, noise) >= LN_SNR_LEAST.exp();
+        let is_told = || self.observation.snr_at(signal, noise).ln() >= self.least(self.signal());
         if self.observation.product().is_some() || is_told() {
             return None;
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use common::{chain, close, predict, wigner};
 use onsager_model::Chain;
-use onsager_replica::{Start, StateEvolution, information_at, sweep_noise, trajectory};
-use onsager_scalar::activation::{Noisy, PiecewiseLinear, Sigmoid, Smooth};
+use onsager_replica::{FixedPoint, Start, StateEvolution, information_at, sweep_noise, trajectory};
+use onsager_scalar::activation::{Noisy, Piece, PiecewiseLinear, Sigmoid, Smooth};
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Rademacher};
 
 /// Backward error of fixed points that the crate states, with room for conditioning near 1.
@@ -241,6 +241,50 @@ fn small_noises_are_found_beside_a_latent_that_saturates() {
             let chain = chain(Gaussian::standard(), &[("relu", aspect)]);
             let found = predict(&chain.denoising(noise).unwrap());
             assert!((found.optimal.mmse / noise - 0.5).abs() < 0.06, "{found:?}");
+        }
+    }
+}
+
+/// `x -> s x` with `noise -> s⁴ noise` (a matrix), `s² noise` (beside another factor) changes the units alone.
+#[test]
+fn units_do_not_matter() {
+    let sparse = |s: f64| Chain::new(Arc::new(GaussBernoulli::new(0.1, 0.0, s * s).unwrap()));
+    let layered = |s: f64| {
+        let piece = |lower, upper, slope| Piece {
+            lower,
+            upper,
+            offset: 0.0,
+            slope,
+        };
+        let ends = [(f64::NEG_INFINITY, 0.0, 0.0), (0.0, f64::INFINITY, s)];
+        let relu = PiecewiseLinear::new(ends.map(|(a, b, slope)| piece(a, b, slope))).unwrap();
+        Chain::new(Arc::new(Gaussian::standard())).layer(1.5, Arc::new(relu))
+    };
+    let same = |found: &FixedPoint, expected: &FixedPoint, s: f64| {
+        close(found.overlap / (s * s), expected.overlap, TIGHT);
+        close(found.mmse / (s * s), expected.mmse, TIGHT);
+    };
+    type Declared<'a> = (&'a dyn Fn(f64) -> Chain, f64);
+    let declared: [Declared<'_>; 2] = [(&sparse, 0.1), (&layered, 0.5)];
+    for (declare, rho) in declared {
+        for noise in [0.3, 1e-2, 1e-6].map(|noise| noise * rho * rho) {
+            let matrix = |s: f64| declare(s).spiked_wigner(s.powi(4) * noise).unwrap();
+            let beside = |s: f64| {
+                let signal = Chain::new(Arc::new(Gaussian::standard()));
+                signal
+                    .spiked_wishart(s * s * noise / rho, 2.0, declare(s))
+                    .unwrap()
+            };
+            let (one, product) = (predict(&matrix(1.0)), predict(&beside(1.0)));
+            for s in [1e-4, 1e3] {
+                let found = predict(&matrix(s));
+                assert_eq!(found.fixed_points.len(), one.fixed_points.len());
+                same(&found.optimal, &one.optimal, s);
+                same(&found.algorithmic, &one.algorithmic, s);
+                let found = predict(&beside(s));
+                assert_eq!(found.fixed_points.len(), product.fixed_points.len());
+                same(&found.optimal, &product.optimal, 1.0);
+            }
         }
     }
 }

@@ -85,13 +85,20 @@ impl Kernels {
         S::rows::<SQUARE>(self, a, x, y)
     }
 
-    /// `y_j += Σ_i a_ij g_i`, rows of `a` contiguous; squared entries if `SQUARE`.
-    pub(crate) fn columns<S: Stored, const SQUARE: bool>(self, a: &[S], g: &[f64], y: &mut [f64]) {
+    /// `y_j += Σ_i a_ij g_i`, rows of `a` contiguous; squared entries if `SQUARE`. What lies
+    /// `ahead` entries on is read next: some of it is fetched meanwhile.
+    pub(crate) fn columns<S: Stored, const SQUARE: bool>(
+        self,
+        a: &[S],
+        g: &[f64],
+        y: &mut [f64],
+        ahead: usize,
+    ) {
         assert_eq!(a.len(), g.len() * y.len());
         if y.is_empty() {
             return;
         }
-        S::columns::<SQUARE>(self, a, g, y)
+        S::columns::<SQUARE>(self, a, g, y, ahead)
     }
 
     /// `y_i += Σ_j a_ij x_j` and `z_j += Σ_i a_ij g_i`, each entry read once. The blocks of
@@ -157,7 +164,7 @@ pub(crate) fn not_finite<S: Stored>(entries: &[f64]) -> Option<usize> {
 pub trait Loops: Sized {
     fn total(at: Kernels, a: &[Self]) -> f64;
     fn rows<const SQUARE: bool>(at: Kernels, a: &[Self], x: &[f64], y: &mut [f64]);
-    fn columns<const SQUARE: bool>(at: Kernels, a: &[Self], g: &[f64], y: &mut [f64]);
+    fn columns<const SQUARE: bool>(at: Kernels, a: &[Self], g: &[f64], y: &mut [f64], ahead: usize);
     fn tile<const SQUARE: bool>(
         at: Kernels,
         a: &[Block<Self>],
@@ -194,8 +201,14 @@ macro_rules! loops {
             fn rows<const SQUARE: bool>(at: Kernels, a: &[Self], x: &[f64], y: &mut [f64]) {
                 at_level!(at, $avx512, $avx2, rows::<SQUARE>(a, x, y))
             }
-            fn columns<const SQUARE: bool>(at: Kernels, a: &[Self], g: &[f64], y: &mut [f64]) {
-                at_level!(at, $avx512, $avx2, columns::<SQUARE>(a, g, y))
+            fn columns<const SQUARE: bool>(
+                at: Kernels,
+                a: &[Self],
+                g: &[f64],
+                y: &mut [f64],
+                ahead: usize,
+            ) {
+                at_level!(at, $avx512, $avx2, columns::<SQUARE>(a, g, y, ahead))
             }
             fn tile<const SQUARE: bool>(
                 at: Kernels,

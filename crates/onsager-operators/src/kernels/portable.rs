@@ -41,7 +41,12 @@ pub(super) fn rows<S: Stored, const SQUARE: bool>(a: &[S], x: &[f64], y: &mut [f
     }
 }
 
-pub(super) fn columns<S: Stored, const SQUARE: bool>(a: &[S], g: &[f64], y: &mut [f64]) {
+pub(super) fn columns<S: Stored, const SQUARE: bool>(
+    a: &[S],
+    g: &[f64],
+    y: &mut [f64],
+    _ahead: usize,
+) {
     for (row, g) in a.chunks_exact(y.len()).zip(g) {
         for (&a, y) in row.iter().zip(y.iter_mut()) {
             *y += entry::<S, SQUARE>(a) * g;

@@ -12,8 +12,12 @@ macro_rules! kernels {
     ($name:ident, $lanes:ident, $features:literal, $stored:ty, $load:ident, $rows:literal) => {
         pub(super) mod $name {
             use super::$lanes::{add, fma, read, splat, square, sum, write, zero, $load as load};
+            use super::{IN_ROW, expect};
             use crate::kernels::Block;
             use std::array::from_fn;
+
+            /// Loads of eight entries from one line of the cache, of 64 bytes.
+            const LINE: usize = 8 / size_of::<$stored>();
 
             #[target_feature(enable = $features)]
             pub(in crate::kernels) fn rows<const SQUARE: bool>(
@@ -37,15 +41,16 @@ macro_rules! kernels {
                 a: &[$stored],
                 g: &[f64],
                 y: &mut [f64],
+                ahead: usize,
             ) {
                 let (g, g_rest) = g.as_chunks::<$rows>();
                 let (a, a_rest) = a.split_at($rows * g.len() * y.len());
                 for (a, g) in a.chunks_exact($rows * y.len()).zip(g) {
-                    combine::<$rows, SQUARE>(a, g, y);
+                    combine::<$rows, SQUARE>(a, g, y, ahead);
                 }
                 let (g, _) = g_rest.as_chunks::<1>();
                 for (a, g) in a_rest.chunks_exact(y.len()).zip(g) {
-                    combine::<1, SQUARE>(a, g, y);
+                    combine::<1, SQUARE>(a, g, y, ahead);
                 }
             }
 
@@ -94,6 +99,9 @@ macro_rules! kernels {
                 for (c, x) in x8.iter().enumerate() {
                     let x = read(x);
                     for r in 0..R {
+                        if c % LINE == 0 {
+                            expect(&row8[r][c], IN_ROW);
+                        }
                         let v = load(&row8[r][c]);
                         dot[r] = fma(if SQUARE { square(v) } else { v }, x, dot[r]);
                     }
@@ -112,6 +120,7 @@ macro_rules! kernels {
                 a: &[$stored],
                 g: &[f64; R],
                 y: &mut [f64],
+                ahead: usize,
             ) {
                 let width = y.len();
                 let (y8, y1) = y.as_chunks_mut::<8>();
@@ -126,6 +135,10 @@ macro_rules! kernels {
                 for (c, y) in y8.iter_mut().enumerate() {
                     let mut t = read(y);
                     for r in 0..R {
+                        // Half of the rows: the others are fetched while they are summed.
+                        if r % 2 == 0 && c % LINE == 0 {
+                            expect(&row8[r][c], ahead);
+                        }
                         let v = load(&row8[r][c]);
                         t = fma(if SQUARE { square(v) } else { v }, factor[r], t);
                     }
@@ -320,6 +333,21 @@ mod avx2 {
     pub(super) fn sum(v: Pair) -> f64 {
         super::sum_halves(v.0, v.1)
     }
+}
+
+/// How far ahead in its row an entry is asked for: far enough for memory to answer, and rows are
+/// longer than that where it matters.
+const IN_ROW: usize = 256;
+
+/// Asks for the line of the cache that many entries on. Hardware follows a stream to the end of
+/// its page of 4 KiB only, and eight rows are eight streams: with this one read for both products
+/// takes 1.0 to 1.1 instead of 1.3 times the probe (n = 10,000, one thread).
+#[target_feature(enable = "avx2")]
+#[inline]
+fn expect<S>(at: &[S; 8], entries: usize) {
+    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+    // The address need not exist: it is never read.
+    _mm_prefetch::<_MM_HINT_T1>(at.as_ptr().wrapping_add(entries).cast());
 }
 
 /// The tree of the portable level: lanes at distance 4, then 2, then 1.

@@ -294,9 +294,10 @@ impl Check<'_> {
     fn derivatives(&self, report: &mut Report, point: Point, c: Channel) {
         let (phi, Point { a, omega, v, .. }, b) = (self.phi, point, point.b());
         let at = || point.text();
+        // The last number is the size of terms: logarithms are taken of numbers next to 1.
         let mut slope =
-            |name, [found, size]: [f64; 2], f: &dyn Fn(f64) -> f64, [x, step]: [f64; 2]| {
-                report.slope(name, at, [found, size], derivative(f, x, step));
+            |name, [found, size]: [f64; 2], f: &dyn Fn(f64) -> f64, [x, step, terms]: [f64; 3]| {
+                report.slope(name, at, [found, size], derivative(f, x, step, terms));
             };
         let x = c.output;
         let typical = phi.second_moment(omega * omega + v);
@@ -305,16 +306,16 @@ impl Check<'_> {
         let lnz = |a, b, omega, v| phi.channel(a, b, omega, v).log_partition;
         let size = x.mean.abs() + x.variance.sqrt();
         let f = |b| lnz(a, b, omega, v);
-        slope("∂lnZ/∂b = E x", [x.mean, size], &f, [b, step]);
+        slope("∂lnZ/∂b = E x", [x.mean, size], &f, [b, step, 1.0]);
         let f = |b| phi.channel(a, b, omega, v).output.mean;
-        slope("∂E x/∂b = Var x", [x.variance; 2], &f, [b, step]);
+        slope("∂E x/∂b = Var x", [x.variance; 2], &f, [b, step, 0.0]);
         let square = x.mean * x.mean + x.variance;
         let f = |a| -2.0 * lnz(a, b, omega, v);
         slope(
             "-2 ∂lnZ/∂a = E x²",
             [square; 2],
             &f,
-            [a, (0.5 * a).min(1e5 / typical)],
+            [a, (0.5 * a).min(1e5 / typical), 2.0],
         );
         let step = 16.0 * v.sqrt();
         // Both are sums, of terms of order 1/√V and 1/V, and no better than rounding of these.
@@ -324,14 +325,14 @@ impl Check<'_> {
             "∂lnZ/∂ω = score",
             [c.score, sharpness.sqrt()],
             &f,
-            [omega, step],
+            [omega, step, 1.0],
         );
         let f = |omega| -phi.channel(a, b, omega, v).score;
         slope(
             "-∂score/∂ω = curvature",
             [c.curvature, sharpness],
             &f,
-            [omega, step],
+            [omega, step, 0.0],
         );
         let heat = 0.5 * (c.score * c.score - c.curvature);
         let f = |v| lnz(a, b, omega, v);
@@ -339,7 +340,7 @@ impl Check<'_> {
             "∂lnZ/∂V = (score² - curvature)/2",
             [heat, sharpness],
             &f,
-            [v, 0.5 * v],
+            [v, 0.5 * v, 1.0],
         );
     }
 

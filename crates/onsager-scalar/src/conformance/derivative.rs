@@ -13,25 +13,31 @@ const LEAST: usize = 6;
 ///
 /// Steps run from `step` down by halves; Neville's table in the square of the step removes the
 /// truncation error order by order. An entry is judged by how far it moves when an order or a
-/// step is added, plus the rounding of the differences behind it, and by the entries of smaller
-/// steps: one that contradicts them has stepped over a feature and is dropped. The best of the
-/// rest is returned, so the estimate is honest for smooth functions and large near a kink.
+/// step is added, plus the rounding of the differences behind it, by its distance from the best
+/// entry of half the step, and by the entries of all smaller steps: one that contradicts them has
+/// stepped over a feature and is dropped. The best of the rest is returned, so the estimate is
+/// honest for smooth functions and large near a kink.
 ///
 /// - **Arguments**: `step`, the largest step: several times the scale on which `f` changes is
-///   good, as all smaller scales down to 2^-27 of it are tried.
+///   good, as all smaller scales down to 2^-27 of it are tried; `terms`, the size of the largest
+///   terms that `f` adds up where they may cancel, as 1 in the logarithm of a normaliser, or zero.
 /// - **Accuracy**: the reported error. The rounding of `f` is measured by its second differences
-///   at the least steps, and is not believed to be below 8 units in the last place. Where `f`
-///   is not finite, a step is left out; if nothing is left, the error is infinite.
+///   at the least steps, and is not believed to be below 8 units in the last place of its value
+///   or one of `terms`: where `f` rounds to steps, differences may vanish together. Where `f` is
+///   not finite, a step is left out; if nothing is left, the error is infinite.
 ///
 /// ```
 /// use onsager_scalar::conformance::derivative;
-/// let slope = derivative(&f64::exp, 1.0, 4.0);
+/// let slope = derivative(&f64::exp, 1.0, 4.0, 0.0);
 /// assert!((slope.value - 1f64.exp()).abs() <= slope.error && slope.error < 1e-10);
 /// // A rise near zero that the large steps do not see.
-/// let slope = derivative(&|x: f64| x + 0.05 * (20.0 * x).tanh(), 0.0, 64.0);
+/// let slope = derivative(&|x: f64| x + 0.05 * (20.0 * x).tanh(), 0.0, 64.0, 0.0);
 /// assert!((slope.value - 2.0).abs() <= slope.error && slope.error < 1e-7);
+/// // A small logarithm has the rounding of the number next to 1 that it is taken of.
+/// let slope = derivative(&|x: f64| (1.0 + 1e-12 * x).ln(), 1.0, 4.0, 1.0);
+/// assert!((slope.value - 1e-12).abs() <= slope.error && slope.error < 1e-15);
 /// ```
-pub fn derivative(f: &dyn Fn(f64) -> f64, x: f64, step: f64) -> Estimate {
+pub fn derivative(f: &dyn Fn(f64) -> f64, x: f64, step: f64, terms: f64) -> Estimate {
     let values: Vec<[f64; 4]> = (0..STEPS)
         .map(|k| {
             let h = step * (-(k as f64)).exp2();
@@ -46,7 +52,7 @@ pub fn derivative(f: &dyn Fn(f64) -> f64, x: f64, step: f64) -> Estimate {
         let t = (nearer - x) / (farther - x);
         (near - centre - t * (far - centre)).abs()
     });
-    let rounding = 4.0 * bends.fold(0.0, f64::max);
+    let rounding = 4.0 * bends.fold(0.0, f64::max) + 2.0 * f64::EPSILON * terms;
     // The best entry behind each step, from the largest step down.
     let mut candidates: Vec<Estimate> = Vec::new();
     let mut above: Vec<f64> = Vec::new();
@@ -86,16 +92,19 @@ pub fn derivative(f: &dyn Fn(f64) -> f64, x: f64, step: f64) -> Estimate {
     };
     // What all steps up to the present one leave possible.
     let (mut least, mut greatest) = (f64::NEG_INFINITY, f64::INFINITY);
-    for candidate in candidates.iter().rev() {
-        let Estimate { value, error } = *candidate;
+    let mut smaller = f64::NAN;
+    for Estimate { value, error } in candidates.into_iter().rev() {
         // Moves are estimates: four times as far is a contradiction.
         let (low, high) = (value - 4.0 * error, value + 4.0 * error);
         if high < least || low > greatest {
             break;
         }
         (least, greatest) = (least.max(low), greatest.min(high));
+        // One entry may hardly move by luck; the best one of another step does not share it.
+        let error = error.max((value - smaller).abs());
+        smaller = value;
         if error < found.error {
-            found = *candidate;
+            found = Estimate { value, error };
         }
     }
     found

@@ -141,29 +141,35 @@ impl Check<'_> {
         if !(finite && proper) {
             return;
         }
+        // The last number is the size of terms: logarithms are taken of numbers next to 1.
         let mut slope =
-            |name, [found, size]: [f64; 2], f: &dyn Fn(f64) -> f64, [x, step]: [f64; 2]| {
-                report.slope(name, at, [found, size], derivative(f, x, step));
+            |name, [found, size]: [f64; 2], f: &dyn Fn(f64) -> f64, [x, step, terms]: [f64; 3]| {
+                report.slope(name, at, [found, size], derivative(f, x, step, terms));
             };
         // A changes in b on the scale of one posterior width; where that is nothing, of the law.
         let width = m.variance.max(1e-6 * self.rho).sqrt();
         let step = 64.0 / width;
         let size = m.mean.abs() + m.variance.sqrt();
         let f = |b| law.log_partition(a, b);
-        slope("∂A/∂b = mean", [m.mean, size], &f, [b, step]);
+        slope("∂A/∂b = mean", [m.mean, size], &f, [b, step, 1.0]);
         let f = |b| law.moments(a, b).mean;
         let variance = [m.variance; 2];
-        slope("∂mean/∂b = variance", variance, &f, [b, step]);
+        slope("∂mean/∂b = variance", variance, &f, [b, step, 0.0]);
         // In a, from a step that keeps it positive; between two points of weight a step in `A`
         // is as narrow as 1/E x², however large a is.
         let step = (0.5 * a).min(1e5 / self.rho);
         let square = m.mean * m.mean + m.variance;
         let f = |a| -2.0 * law.log_partition(a, b);
-        slope("-2 ∂A/∂a = mean² + variance", [square; 2], &f, [a, step]);
+        slope(
+            "-2 ∂A/∂a = mean² + variance",
+            [square; 2],
+            &f,
+            [a, step, 2.0],
+        );
         let distance = m.variance + (m.mean - y).powi(2);
         let f = |a| -2.0 * law.log_likelihood(a, y);
         let name = "-2 ∂likelihood/∂a = E(x - y)²";
-        slope(name, [distance; 2], &f, [a, step]);
+        slope(name, [distance; 2], &f, [a, step, 2.0]);
         // Two terms of the size of b y/2 cancel; the message of the likelihood rounds its own.
         let half = 0.5 * b * y;
         let cancelled = 1.0 + half.abs() + whole.abs();

@@ -110,18 +110,19 @@ impl Check<'_> {
         let f = |omega| law.observe(y, omega, v).log_evidence;
         let step = 16.0 * v.sqrt();
         let size = [seen.score, sharpness.sqrt()];
-        report.slope("∂lnP/∂ω = score", at, size, derivative(&f, omega, step));
+        let found = derivative(&f, omega, step, 1.0);
+        report.slope("∂lnP/∂ω = score", at, size, found);
         let f = |omega| -law.observe(y, omega, v).score;
         let size = [seen.curvature, sharpness];
         report.slope(
             "-∂score/∂ω = curvature",
             at,
             size,
-            derivative(&f, omega, step),
+            derivative(&f, omega, step, 0.0),
         );
         let heat = 0.5 * (seen.score * seen.score - seen.curvature);
         let f = |v| law.observe(y, omega, v).log_evidence;
-        let found = derivative(&f, v, 0.5 * v);
+        let found = derivative(&f, v, 0.5 * v, 1.0);
         report.slope(
             "∂lnP/∂V = (score² - curvature)/2",
             at,
