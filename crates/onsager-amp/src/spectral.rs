@@ -93,9 +93,8 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
 /// - `Γ = K Aᵀ diag(T) A/p` for even outputs of a centred signal, `T` their [`preprocessing`].
 ///
 /// The outlier sits at 1 where something is recovered. For a spiked matrix and a linear prior the
-/// direction is that of the fixed point of message passing, up to `O(p^(-1/2))`. Outputs bend where
-/// the theory around zero does not, and message passing finds more:
-/// `cos² = q/ρ` with `q = E s t²/(1 + st)`, `t` the eigenvalue law of `K`, and
+/// direction is that of the fixed point of message passing, up to `O(p^(-1/2))`. Behind outputs message
+/// passing finds more than its linearisation, of which `cos² = q/ρ` with `q = E s t²/(1 + st)`, `t` the eigenvalue law of `K`, and
 /// `s = (n/p) q E G²/(1 + qG)` over outputs at zero overlap, `T = G/(1 + ρG)`; positive above
 /// `n/p = 1/(E t² E G²)`, the weak-recovery threshold.
 ///
