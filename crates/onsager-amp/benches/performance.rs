@@ -17,7 +17,8 @@ use onsager_ensembles::sample::{gaussian, gaussian_f32, spiked_wigner};
 use onsager_model::{Chain, Instance, Tree};
 use onsager_operators::lanczos::{LanczosSettings, top_eigenpair};
 use onsager_operators::{Level, LinearOperator, Shape, Symmetric, SymmetricF32};
-use onsager_scalar::activation::PiecewiseLinear;
+use onsager_scalar::activation::{Activation, PiecewiseLinear};
+use onsager_scalar::likelihood::Additive;
 use onsager_scalar::prior::Gaussian;
 
 type Done = Result<(), Box<dyn Error>>;
@@ -49,33 +50,56 @@ fn main() -> Done {
             doubles(&plan, size, threads)?;
             singles(&plan, size, threads)?;
             if size == plan.sizes[0] {
-                output_pass(&plan, size, threads)?;
+                generalised(&plan, size, threads)?;
             }
         }
     }
     Ok(())
 }
 
-/// The output pass of a generalised linear model with twice as many observations as unknowns: both
-/// products from one read, the channel itself left out.
-fn output_pass(plan: &Plan, size: usize, threads: usize) -> Done {
-    let row = Row {
+/// A generalised linear model with twice as many observations as unknowns: both products from one
+/// read without a channel, and whole iterations, whose probe reads the matrix twice.
+fn generalised(plan: &Plan, size: usize, threads: usize) -> Done {
+    let row = |what: &str, reads: usize| Row {
         plan,
-        what: "Aᵀ g(A x), one read, 2p x p, f64".to_string(),
+        what: format!("{what}, 2p x p, f64"),
         size,
         threads,
-        bytes: 16 * size * size,
+        bytes: reads * 16 * size * size,
     };
-    if !row.is_wanted() {
-        return Ok(());
-    }
     let a = gaussian(Shape::new(2 * size, size), 1.0, &mut stream("sensing"))?;
-    let a = a.with_threads(threads)?;
+    let a = Arc::new(a.with_threads(threads)?);
     let (x, mut y) = (vec![0.5; size], vec![0.0; size]);
     let probe = || {
         black_box(a.total());
     };
-    row.measure(probe, || a.apply_through(&x, &copy, &mut [], &mut y));
+    row("Aᵀ g(A x), one read", 1).measure(probe, || a.apply_through(&x, &copy, &mut [], &mut y));
+    let outputs = [
+        ("linear", PiecewiseLinear::linear()),
+        ("abs", PiecewiseLinear::abs()),
+        ("sign", PiecewiseLinear::sign()),
+    ];
+    for (name, phi) in outputs {
+        let row = row(&format!("iteration, {name} output"), 2);
+        if !row.is_wanted() {
+            continue;
+        }
+        let output = Additive::new(Arc::new(phi.clone()), 0.1)?;
+        let tree = Chain::new(Arc::new(Gaussian::standard())).glm(2.0, Arc::new(output))?;
+        let signal: Vec<f64> = (0..size)
+            .map(|i| 2f64.sqrt() * (1.0 + i as f64).sin())
+            .collect();
+        let mut seen = vec![0.0; 2 * size];
+        a.apply_column(&signal, &mut seen);
+        seen.iter_mut().for_each(|z| *z = phi.apply(*z));
+        let instance = Instance::given(&tree, &tree.sizes(tree.signal_index(), size))?
+            .operator(1, a.clone())?
+            .data(2, seen)?
+            .build()?;
+        sweeps(&row, &Problem::new(&tree, &instance)?, &|| {
+            a.total() + a.total()
+        })?;
+    }
     Ok(())
 }
 
@@ -285,28 +309,34 @@ fn iterations<'a>(
             .operator(3, y.clone())?
             .build()?;
         let problem = Problem::new(&tree, &instance)?;
-        let settings = Settings {
-            start: Start::Uninformed,
-            damping: Damping::Fixed(1.0),
-            tolerance: 0.0,
-            max_iterations: row.plan.rounds + 2,
-            ..Settings::default()
-        };
-        let mut rounds = Vec::new();
-        let mut clock = Instant::now();
-        let mut probe = Duration::ZERO;
-        infer_observed(&problem, &settings, &mut |_| {
-            rounds.push((probe, clock.elapsed()));
-            let start = Instant::now();
-            black_box(read_y() + read_w() + read_w());
-            probe = start.elapsed();
-            clock = Instant::now();
-            ControlFlow::Continue(())
-        })?;
-        // The start and the first two sweeps, which still allocate.
-        rounds.drain(..3);
-        row.print(rounds);
+        sweeps(&row, &problem, &|| read_y() + read_w() + read_w())?;
     }
+    Ok(())
+}
+
+/// The sweeps of one run, each beside a probe.
+fn sweeps(row: &Row<'_>, problem: &Problem, read: &dyn Fn() -> f64) -> Done {
+    let settings = Settings {
+        start: Start::Uninformed,
+        damping: Damping::Fixed(1.0),
+        tolerance: 0.0,
+        max_iterations: row.plan.rounds + 2,
+        ..Settings::default()
+    };
+    let mut rounds = Vec::new();
+    let mut clock = Instant::now();
+    let mut probe = Duration::ZERO;
+    infer_observed(problem, &settings, &mut |_| {
+        rounds.push((probe, clock.elapsed()));
+        let start = Instant::now();
+        black_box(read());
+        probe = start.elapsed();
+        clock = Instant::now();
+        ControlFlow::Continue(())
+    })?;
+    // The start and the first two sweeps, which still allocate.
+    rounds.drain(..3);
+    row.print(rounds);
     Ok(())
 }
 

@@ -25,6 +25,8 @@ pub enum Start {
     /// latents and the memory of the linear theory. Needs a centred signal observed through a
     /// spiked matrix or through even outputs, and a left factor, where there is one, of independent
     /// centred components.
+    /// Around a mean there is none: the linear equations have a source, the mean, and a solution in
+    /// place of an eigenvector. [`Start::Mean`] has that overlap without any data, and leaves at once.
     Spectral,
     /// The truth. State evolution from `q_l = ρ_l`.
     Informed,

@@ -369,9 +369,11 @@ impl Preconditioned {
                     let (a, b) = (d(pair[0]), d(pair[1]));
                     ((a < 0.0) != (b < 0.0)).then(|| {
                         let root = bracketed_root(d, pair[0], pair[1], 1e-16).ok()?;
-                        // On the side where the roots are real.
+                        // The nearest point on the side where the roots are real: rounding hides them
+                        // at the root itself, and with them an edge beside it.
                         let side = if a < 0.0 { pair[1] } else { pair[0] };
-                        Some(root.x + 1e-13 * (side - root.x))
+                        let near = |k| root.x + f64::from(k).exp2() * (side - root.x);
+                        (-45..0).map(near).find(|angle| d(*angle) >= 0.0)
                     })?
                 })
                 .collect();

@@ -49,7 +49,7 @@ impl StateEvolution {
     ///
     /// # Errors
     /// A tree that is not a chain from one prior to one observation, which may join it to the end
-    /// of another such chain.
+    /// of another such chain; outputs of fields that are too wide for averages over them.
     pub fn new(tree: &Tree) -> Result<Self, ReplicaError> {
         let refused = |why: &str| ReplicaError::NotAChain(why.to_string());
         if tree.factors().len() != tree.variables().len() + 1 {
@@ -60,6 +60,13 @@ impl StateEvolution {
                 match (&sensing.kind, &last.kind) {
                     (FactorKind::Linear { aspect, .. }, FactorKind::Likelihood(law)) => {
                         let rho = tree.signal().second_moment;
+                        if rho > law.widest_field() {
+                            let most = law.widest_field();
+                            let what = format!(
+                                "averages over these outputs of fields with E h² above {most}, got {rho}"
+                            );
+                            return Err(ReplicaError::NotSupported(what));
+                        }
                         Some(Arc::new(Outputs::new(*aspect, law, rho)) as Arc<dyn Observation>)
                     }
                     _ => None,
@@ -125,6 +132,11 @@ impl StateEvolution {
     /// Lowest `ln snr` of variable `v` that is followed.
     pub(crate) fn least(&self, v: usize) -> f64 {
         LN_SNR_LEAST - self.variables[v].second_moment.ln()
+    }
+
+    /// The same where zero overlap is a fixed point.
+    pub(crate) fn least_beside_zero(&self, v: usize) -> f64 {
+        LN_SNR_FAINT - self.variables[v].second_moment.ln()
     }
 
     /// The chain behind the second variable of the observation, observed directly.
@@ -637,7 +649,10 @@ fn eliminated(r: Response, inner: f64, stable: &mut bool) -> f64 {
 }
 
 /// Lowest `ln (snr E x²)` that is followed.
-const LN_SNR_LEAST: f64 = -45.0;
+const LN_SNR_LEAST: f64 = -80.0;
+
+/// The same where zero overlap is a fixed point, near which nothing changes below 1e-12.
+const LN_SNR_FAINT: f64 = -27.0;
 
 /// Highest `ln (snr E x²)` that is followed: beyond 1e11 averages lose their digits to rounding.
 const LN_SNR_MAX: f64 = 25.0;
@@ -656,7 +671,7 @@ struct Tried {
 const WIDTH: f64 = 2.0;
 
 /// Lowest `ln (snr E x²)` that is asked of a factor.
-const LN_SNR_MIN: f64 = -90.0;
+const LN_SNR_MIN: f64 = -120.0;
 
 /// Two messages between which a factor sends `exp(target)` inwards, up to a `highest` ratio; `None`
 /// where it sends less whatever the message.

@@ -329,10 +329,8 @@ impl Path {
             let [a, b] = pair else { continue };
             let (x, y) = (a.at.log_noise - log_noise, b.at.log_noise - log_noise);
             // Half-open, so that a point that is hit exactly is counted once.
-            if (x < 0.0) != (y < 0.0)
-                && let Some(point) = between(&stretch, a, b, log_noise)?
-            {
-                found.push((i, point));
+            if (x < 0.0) != (y < 0.0) {
+                found.push((i, between(&stretch, a, b, log_noise)?));
             }
         }
         Ok(found)
@@ -443,8 +441,11 @@ impl Stretch<'_> {
         let even = |v: usize| chain.factors[v].componentwise().is_some_and(|c| c.is_even);
         let open = |v: usize| even(v) && chain.susceptibility_at_zero(v - 1).is_some();
         let zero = chain.origin().is_some() || (1..chain.factors.len()).any(open);
-        let least = chain.least(self.first);
-        if zero { least + 18.0 } else { least }
+        if zero {
+            chain.least_beside_zero(self.first)
+        } else {
+            chain.least(self.first)
+        }
     }
 
     /// Whether a ratio is larger than it is followed.
@@ -508,12 +509,14 @@ impl Stretch<'_> {
         };
         for seed in self.seeds(inner) {
             let known = |t: f64| covered.spans.iter().any(|(lo, hi)| *lo < t && t < *hi);
-            let mut pairs = covered.walks.iter().flat_map(|walk| walk.windows(2));
-            let is_met = pairs.any(|pair| near(pair, &seed.u));
+            let is_met = |p: &Point| {
+                let mut pairs = covered.walks.iter().flat_map(|walk| walk.windows(2));
+                pairs.any(|pair| near(pair, &p.u))
+            };
             // Where the noise is out of range nothing has to be found.
             let (low, high) = window.sought;
             let is_wanted = (low..=high).contains(&seed.at.log_noise) && !self.is_frozen(&seed);
-            if !is_wanted || known(t) || is_met {
+            if !is_wanted || known(t) || is_met(&seed) {
                 continue;
             }
             let home = seed.u.clone();
@@ -527,6 +530,7 @@ impl Stretch<'_> {
                 closed.get()
                     || (p.tangent[0] < 0.0 && self.is_at_bottom(&p.u, 1e-9))
                     || known(p.u[0])
+                    || is_met(p)
                     || self.is_frozen(p)
                     || (p.slope < 0.0 && p.at.log_noise < low)
                     || (p.slope > 0.0 && p.at.log_noise > high)
@@ -543,6 +547,10 @@ impl Stretch<'_> {
                 let end = walk.points.last();
                 let end = end.filter(|p| walk.is_lost || self.is_too_strong(p));
                 lost.extend(end.map(Lost::at));
+            }
+            // A path that began out of range and came to a known one ends before it.
+            for walk in &mut walks {
+                walk.points.pop_if(|p| is_met(p));
             }
             let mut walks = walks.into_iter();
             let back = walks.next().map_or(Vec::new(), |walk| walk.points);

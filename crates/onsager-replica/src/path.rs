@@ -2,6 +2,7 @@
 
 use crate::ReplicaError;
 use crate::chain::{Evaluation, Linear};
+use crate::curve::FLAT;
 
 /// The equations, what follows from the unknowns, and the noise along the curve.
 pub(crate) trait ZeroSet {
@@ -295,13 +296,16 @@ pub(crate) fn fold(
     Ok(best)
 }
 
-/// The solution at `log_noise` on a segment that brackets it.
+/// The solution at `log_noise` on a segment that brackets it, to the accuracy of the curve.
+///
+/// # Errors
+/// [`ReplicaError::Lost`] where averages are too rough to tell.
 pub(crate) fn between(
     set: &impl ZeroSet,
     a: &Point,
     b: &Point,
     log_noise: f64,
-) -> Result<Option<Point>, ReplicaError> {
+) -> Result<Point, ReplicaError> {
     let towards: Vec<f64> = a.u.iter().zip(&b.u).map(|(a, b)| b - a).collect();
     let (mut lo, mut hi) = (0.0, 1.0);
     let rising = b.at.log_noise > a.at.log_noise;
@@ -313,7 +317,9 @@ pub(crate) fn between(
     if let Some(c) = correct(set, guess, &target, &linear)? {
         let along = dot(&towards, &minus(&c.u, &a.u)) / dot(&towards, &towards);
         if (-1e-6..=1.0 + 1e-6).contains(&along) {
-            return Point::new(set, c.u, c.at, &towards);
+            if let Some(point) = Point::new(set, c.u, c.at, &towards)? {
+                return Ok(point);
+            }
         }
     }
     // Sure: bisection along the chord; near folds the noise is no coordinate.
@@ -321,7 +327,7 @@ pub(crate) fn between(
     for _ in 0..60 {
         let s = 0.5 * (lo + hi);
         let Some(p) = on_chord(set, a, b, s)? else {
-            return Ok(best);
+            break;
         };
         let miss = p.at.log_noise - log_noise;
         if (miss < 0.0) == rising {
@@ -334,8 +340,13 @@ pub(crate) fn between(
             break;
         }
     }
-    Ok(best)
+    let met = best.filter(|p: &Point| (p.at.log_noise - log_noise).abs() < FLAT);
+    met.ok_or(ReplicaError::Lost {
+        snr: a.at.snr,
+        noise: log_noise.exp(),
+    })
 }
+
 /// Drops the extrema that stand out by less than [`PROMINENT`], least first, and the points that
 /// then run against their branch.
 pub(crate) fn told_from_rounding(
@@ -599,7 +610,7 @@ mod tests {
             .points
             .windows(2)
             .filter(crossing)
-            .map(|w| between(&set, &w[0], &w[1], 0.0).unwrap().unwrap().u[0])
+            .map(|w| between(&set, &w[0], &w[1], 0.0).unwrap().u[0])
             .collect();
         assert_eq!(at_zero.len(), 3);
         for m in at_zero {

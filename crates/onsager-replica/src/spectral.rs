@@ -153,6 +153,9 @@ pub fn lamp_within(
 /// neighbours are related by the steps of [`Covariance`]; a variable whose message has the ratio
 /// `τ` is known with overlap `τ E t²/(1 + tτ)`. To be used as [`crate::Start::Overlaps`].
 ///
+/// With a mean zero is no fixed point: the linear equations have a source and a solution in place of an
+/// eigenvector, and the prior mean ([`crate::Start::Mean`]) is a start with an overlap already.
+///
 /// # Errors
 /// As for [`lamp`]; a signal or a left factor that is not centred, a left factor with layers.
 pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f64>, ReplicaError> {

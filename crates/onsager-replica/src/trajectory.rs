@@ -26,7 +26,7 @@ pub struct TrajectoryStep {
     pub mmse: f64,
     /// The one that the algorithm claims: equal from a matched start.
     pub claimed: f64,
-    /// Every declared variable; the left factor of a product from matched starts only.
+    /// Every declared variable, those of the left factor of a product too.
     pub variables: BTreeMap<String, TrajectoryVariable>,
 }
 
@@ -57,8 +57,8 @@ pub enum Start {
     /// Prior means of every variable. A fixed point if they vanish.
     Mean,
     /// Overlaps by name of a matched estimate (`truth = norm`), such as those of a spectral
-    /// method; prior means of the rest. That of a left factor is only reported: it is the first to
-    /// be updated, from the signal alone.
+    /// method; prior means of the rest. That of the left factor itself is only reported: it is the
+    /// first to be updated, from the signal and from what is below it.
     Overlaps(BTreeMap<String, f64>),
     /// An independent guess with overlap `truth` with the signal and given norm, while the
     /// algorithm claims to know nothing: the two-parameter recursion.
@@ -77,8 +77,9 @@ pub enum Start {
 /// below it, the layer's new output and its message downwards, and last the latent.
 ///
 /// - **Matched** starts need one number a variable; [`Start::Random`] uses the general averages.
-/// - **Products** (spiked Wishart): the other factor is at its optimal fixed point in every message,
-///   which the algorithm attains at rest only, and there only if that is the one it reaches.
+/// - **Products** (spiked Wishart): the message of the current estimate of the signal first passes
+///   down the left factor, layer by layer like the signal; its new estimate makes the message to the
+///   signal. A start tells of the left factor what its prior does, unless it says otherwise.
 /// - **Errors**: an snr, overlap or norm that is not finite and not negative, or that no estimate
 ///   can have; unknown names.
 ///
@@ -97,15 +98,16 @@ pub enum Start {
 pub fn trajectory(tree: &Tree, start: &Start, steps: usize) -> Result<Trajectory, ReplicaError> {
     let chain = StateEvolution::new(tree)?;
     match start {
-        Start::Random { truth, norm } => {
-            let state = chain.random(*truth, *norm)?;
-            chain.run(state, None, steps)
-        }
-        matched => {
-            let (state, left) = chain.matched(matched)?;
-            chain.run(state, left, steps)
-        }
+        Start::Random { truth, norm } => chain.run(chain.random(*truth, *norm)?, steps),
+        matched => chain.run(chain.matched(matched)?, steps),
     }
+}
+
+/// What is known of the variables of a chain, and of those of the left factor of a product.
+#[derive(Debug, Clone)]
+struct State<K> {
+    own: Vec<K>,
+    left: Vec<K>,
 }
 
 /// What an iteration knows of a variable, and the averages that move it.
@@ -113,8 +115,9 @@ trait Knowledge: Copy {
     /// The message that goes inwards.
     type Message: Copy;
     fn observe(chain: &StateEvolution, signal: Self) -> Result<Self::Message, ReplicaError>;
-    /// What the left factor of a product then is known with.
-    fn left(chain: &StateEvolution, signal: Self) -> Option<Belief>;
+    /// The message of a product to one factor when this is known of the other: its overlaps times
+    /// `rate`, the rows or columns that each component meets over the noise.
+    fn across(self, rate: f64) -> Self::Message;
     fn pass(
         factor: &dyn FactorAverage,
         inner: Self,
@@ -130,10 +133,8 @@ impl Knowledge for Belief {
     fn observe(chain: &StateEvolution, signal: Self) -> Result<f64, ReplicaError> {
         Ok(chain.observation.snr_at(signal, chain.noise()))
     }
-    fn left(chain: &StateEvolution, signal: Self) -> Option<Belief> {
-        let left = &chain.observation.product()?.left;
-        let known = left.at(signal.overlap / chain.noise()).ok()?;
-        Some(known.0)
+    fn across(self, rate: f64) -> f64 {
+        rate * self.overlap
     }
     fn pass(
         factor: &dyn FactorAverage,
@@ -160,8 +161,12 @@ impl Knowledge for Overlap {
     fn observe(chain: &StateEvolution, signal: Self) -> Result<Order, ReplicaError> {
         chain.observation.answer(signal)
     }
-    fn left(_: &StateEvolution, _: Self) -> Option<Belief> {
-        None
+    fn across(self, rate: f64) -> Order {
+        Order {
+            precision: rate * self.norm,
+            gain: rate * self.truth,
+            noise: rate * self.norm,
+        }
     }
     fn pass(
         factor: &dyn FactorAverage,
@@ -185,16 +190,22 @@ impl Knowledge for Overlap {
 impl StateEvolution {
     fn run<K: Knowledge>(
         &self,
-        mut state: Vec<K>,
-        left: Option<Belief>,
+        mut state: State<K>,
         steps: usize,
     ) -> Result<Trajectory, ReplicaError> {
-        let mut found = vec![self.step(0, &state, left)];
+        let mut found = vec![self.step(0, &state)];
         for iteration in 1..=steps {
-            let signal = state[self.signal()];
-            let message = K::observe(self, signal)?;
-            self.iterate(&mut state, message)?;
-            found.push(self.step(iteration, &state, K::left(self, signal)));
+            let signal = state.own[self.signal()];
+            let message = match self.observation.product() {
+                Some(product) => {
+                    let (left, rate) = (&product.left.chain, self.noise().recip());
+                    left.iterate(&mut state.left, signal.across(rate))?;
+                    state.left[left.signal()].across(product.aspect * rate)
+                }
+                None => K::observe(self, signal)?,
+            };
+            self.iterate(&mut state.own, message)?;
+            found.push(self.step(iteration, &state));
         }
         Ok(Trajectory { steps: found })
     }
@@ -220,12 +231,7 @@ impl StateEvolution {
         Ok(())
     }
 
-    fn step<K: Knowledge>(
-        &self,
-        iteration: usize,
-        state: &[K],
-        left: Option<Belief>,
-    ) -> TrajectoryStep {
+    fn step<K: Knowledge>(&self, iteration: usize, state: &State<K>) -> TrajectoryStep {
         let describe = |v: &Variable, o: Overlap| {
             let mse = if o.truth == o.norm {
                 o.variance // direct, without the cancellation below
@@ -239,26 +245,20 @@ impl StateEvolution {
                 mse,
             }
         };
-        let declared = self
-            .variables
-            .iter()
-            .zip(state)
-            .filter(|(v, _)| !v.is_field);
-        let mut variables: BTreeMap<_, _> = declared
-            .map(|(v, k)| (v.name.clone(), describe(v, k.overlap())))
-            .collect();
-        if let (Some(belief), Some(v)) = (left, self.left()) {
-            variables.insert(v.name.clone(), describe(v, belief.overlap()));
-        }
+        let all = self.variables.iter().zip(&state.own);
+        let variables = all.chain(self.left().iter().zip(&state.left));
         let signal = describe(
             &self.variables[self.signal()],
-            state[self.signal()].overlap(),
+            state.own[self.signal()].overlap(),
         );
         TrajectoryStep {
             iteration,
             mmse: signal.mse,
             claimed: signal.claimed,
-            variables,
+            variables: variables
+                .filter(|(v, _)| !v.is_field)
+                .map(|(v, known)| (v.name.clone(), describe(v, known.overlap())))
+                .collect(),
         }
     }
 
@@ -288,64 +288,74 @@ impl StateEvolution {
         Ok(())
     }
 
-    /// The left factor of a product.
-    fn left(&self) -> Option<&Variable> {
-        self.observation.product()?.left.chain.variables.last()
+    /// The variables of the left factor of a product.
+    fn left(&self) -> &[Variable] {
+        let product = self.observation.product();
+        product.map_or(&[], |product| &product.left.chain.variables)
     }
 
-    /// The beliefs of a start, and that of the left factor of a product.
-    fn matched(&self, start: &Start) -> Result<(Vec<Belief>, Option<Belief>), ReplicaError> {
-        let mut state = self.means()?;
-        // Nothing but its prior, without a message.
-        let mut left = Belief::left(self, Belief::default());
-        let signal = self.signal();
+    /// Prior means, of the left factor of a product too.
+    fn prior(&self) -> Result<State<Belief>, ReplicaError> {
+        let product = self.observation.product();
+        let left = product.map(|product| product.left.chain.means());
+        Ok(State {
+            own: self.means()?,
+            left: left.transpose()?.unwrap_or_default(),
+        })
+    }
+
+    fn matched(&self, start: &Start) -> Result<State<Belief>, ReplicaError> {
+        let mut state = self.prior()?;
         match start {
             Start::SideInformation { snr } => {
                 checked("snr", *snr, f64::INFINITY)?;
-                self.rest_under(&mut state, *snr)?;
+                self.rest_under(&mut state.own, *snr)?;
             }
             Start::Informed => {
-                for (belief, v) in state.iter_mut().zip(&self.variables) {
+                let all = state.own.iter_mut().zip(&self.variables);
+                for (belief, v) in all.chain(state.left.iter_mut().zip(self.left())) {
                     let mmse = TRUE * v.second_moment;
                     let overlap = v.second_moment - mmse;
                     *belief = Belief { overlap, mmse };
                 }
-                state[signal] = Belief {
+                state.own[self.signal()] = Belief {
                     overlap: self.second_moment(),
                     mmse: 0.0,
                 };
             }
             Start::Overlaps(overlaps) => {
                 for (name, overlap) in overlaps {
-                    let known = |rho: f64| {
-                        checked("overlap", *overlap, rho)?;
-                        Ok::<_, ReplicaError>(Belief {
-                            overlap: *overlap,
-                            mmse: rho - overlap,
-                        })
+                    let at =
+                        |variables: &[Variable]| variables.iter().position(|v| v.name == *name);
+                    let (belief, v) = match (at(&self.variables), at(self.left())) {
+                        (Some(i), _) => (&mut state.own[i], &self.variables[i]),
+                        (None, Some(i)) => (&mut state.left[i], &self.left()[i]),
+                        (None, None) => return Err(ReplicaError::UnknownVariable(name.clone())),
                     };
-                    let named = self.variables.iter().position(|v| v.name == *name);
-                    match (named, self.left()) {
-                        (Some(i), _) => state[i] = known(self.variables[i].second_moment)?,
-                        (None, Some(v)) if v.name == *name => {
-                            left = Some(known(v.second_moment)?);
-                        }
-                        _ => return Err(ReplicaError::UnknownVariable(name.clone())),
-                    }
+                    checked("overlap", *overlap, v.second_moment)?;
+                    *belief = Belief {
+                        overlap: *overlap,
+                        mmse: v.second_moment - overlap,
+                    };
                 }
             }
             Start::Mean | Start::Random { .. } => {}
         }
-        Ok((state, left))
+        Ok(state)
     }
 
-    fn random(&self, truth: f64, norm: f64) -> Result<Vec<Overlap>, ReplicaError> {
+    fn random(&self, truth: f64, norm: f64) -> Result<State<Overlap>, ReplicaError> {
         checked("norm", norm, f64::INFINITY)?;
         let rho = self.second_moment();
         // |E x x̂|² ≤ ρ E x̂².
         checked("overlap", truth.abs(), (rho * norm).sqrt())?;
-        let mut state: Vec<Overlap> = self.means()?.into_iter().map(Knowledge::overlap).collect();
-        state[self.signal()] = Overlap {
+        let prior = self.prior()?;
+        let general = |beliefs: Vec<Belief>| beliefs.into_iter().map(Knowledge::overlap).collect();
+        let mut state = State {
+            own: general(prior.own),
+            left: general(prior.left),
+        };
+        state.own[self.signal()] = Overlap {
             truth,
             norm,
             variance: rho,

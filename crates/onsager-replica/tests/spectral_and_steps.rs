@@ -9,7 +9,9 @@ use onsager_model::Chain;
 use onsager_replica::spectral::{
     Covariance, SpikedMatrix, Status, lamp, lamp_overlaps, lamp_spectrum, pca, pca_spectrum,
 };
-use onsager_replica::{Start, trajectory};
+use onsager_replica::{Start, information_at, trajectory};
+use onsager_scalar::Activation;
+use onsager_scalar::activation::{Smooth, Tanh};
 use onsager_scalar::prior::{Gaussian, Rademacher};
 
 #[test]
@@ -21,6 +23,52 @@ fn linearised_message_passing_is_optimal_for_linear_layers() {
         // And so is its estimate of the latent.
         let z = lamp_overlaps(&tree).unwrap()["z"];
         close(z, optimal.variables["z"].overlap, 1e-9);
+    }
+}
+
+/// Columns of `reference/lamp_edges.csv`, which another program made: layers, matrix, noise, aspect,
+/// second moment of the left factor, edges.
+#[test]
+fn edges_behind_layers_agree_with_a_parametric_resolvent() {
+    let table = include_str!("reference/lamp_edges.csv");
+    let rows: Vec<_> = table.lines().skip(2).collect();
+    assert_eq!(rows.len(), 11);
+    for row in rows {
+        let cells: Vec<&str> = row.split(',').collect();
+        let number = |i: usize| cells[i].parse::<f64>().unwrap();
+        let chain = cells[0].split(' ').fold(
+            Chain::new(Arc::new(Gaussian::standard())),
+            |chain, layer| {
+                let (name, aspect) = layer.split_once(':').unwrap();
+                let phi: Arc<dyn Activation> = match name {
+                    "tanh" => Arc::new(Smooth::new(Tanh)),
+                    other => activation(other),
+                };
+                chain.layer(aspect.parse().unwrap(), phi)
+            },
+        );
+        let (noise, wishart) = (number(2), cells[1] == "wishart");
+        let (tree, matrix) = if wishart {
+            let (aspect, left) = (number(3), number(4));
+            let u = Chain::new(Arc::new(Gaussian::new(0.0, left).unwrap()));
+            let matrix = SpikedMatrix::Wishart {
+                noise,
+                aspect,
+                left,
+            };
+            (chain.spiked_wishart(noise, aspect, u).unwrap(), matrix)
+        } else {
+            let matrix = SpikedMatrix::Wigner { noise };
+            (chain.spiked_wigner(noise).unwrap(), matrix)
+        };
+        let found = lamp_spectrum(&Covariance::of(&tree).unwrap(), matrix).unwrap();
+        let support = found.support();
+        for (edge, expected) in [(support.lower(), number(5)), (support.upper(), number(6))] {
+            assert!(
+                (edge - expected).abs() <= 1e-10 * expected.abs().max(1.0),
+                "{row}: {edge}"
+            );
+        }
     }
 }
 
@@ -242,6 +290,93 @@ fn steps_of_a_linear_layer_follow_the_schedule() {
         q = 1.0 - v / (1.0 + a * v);
         let down = alpha * a / (1.0 + a * v);
         v = 1.0 / (1.0 + down);
+    }
+}
+
+/// One iteration of a linear layer under precision `a` with `q` known of its latent: what is then known of
+/// both.
+fn linear_step(alpha: f64, a: f64, q: f64) -> (f64, f64) {
+    let v = 1.0 - q;
+    let down = alpha * a / (1.0 + a * v);
+    (1.0 - v / (1.0 + a * v), down / (1.0 + down))
+}
+
+/// Both sides of a product pass their messages down, one layer an iteration; a left factor at rest in
+/// every message is told apart.
+#[test]
+fn steps_of_linear_layers_on_both_sides_follow_the_schedule() {
+    let (noise, beta, alpha, alpha_u) = (0.7, 1.5, 2.0, 3.0);
+    let linear =
+        |alpha| Chain::new(Arc::new(Gaussian::standard())).layer(alpha, activation("linear"));
+    let tree = linear(alpha)
+        .spiked_wishart(noise, beta, linear(alpha_u))
+        .unwrap();
+    let x = tree.signal().name.clone();
+    let variables = tree.variables();
+    let names = [variables[0].name.clone(), variables[3].name.clone()];
+    let u = variables.last().unwrap().name.clone();
+    let start = Start::Overlaps([(x.clone(), 0.3)].into());
+    let steps = trajectory(&tree, &start, 40).unwrap().steps;
+    assert_eq!(steps[0].variables.len(), 4);
+    let (mut q, mut q_z, mut q_u, mut q_w) = (0.3, 0.0, 0.0, 0.0);
+    for step in &steps {
+        let known = [(&x, q), (&names[0], q_z), (&u, q_u), (&names[1], q_w)];
+        for (name, overlap) in known {
+            close(step.variables[name].truth, overlap, 1e-11);
+            close(step.variables[name].mse, 1.0 - overlap, 1e-11);
+        }
+        (q_u, q_w) = linear_step(alpha_u, q / noise, q_w);
+        (q, q_z) = linear_step(alpha, beta * q_u / noise, q_z);
+    }
+    close(steps[40].mmse, predict(&tree).optimal.mmse, 1e-9);
+    let overlap = |t: usize| steps[t].variables[&u].truth;
+    assert!(overlap(2) > overlap(1) + 0.1);
+    // Off the fixed points: least at the optimal one, which it equals.
+    let optimal = predict(&tree).optimal;
+    let at = optimal.overlap;
+    let i = information_at(&tree, &[at, at - 0.05, at + 0.05]).unwrap();
+    close(i[0], optimal.mutual_information.unwrap(), 1e-9);
+    assert!(i[0] < i[1] && i[0] < i[2], "{i:?}");
+}
+
+/// Columns of `reference/wishart_steps.csv`: message passing itself on drawn matrices, from a matched
+/// estimate and from one that claims to know nothing.
+#[test]
+fn sign_layers_on_both_sides_agree_with_runs_of_message_passing() {
+    let sign = |alpha| Chain::new(Arc::new(Gaussian::standard())).layer(alpha, activation("sign"));
+    let tree = sign(2.0).spiked_wishart(0.6, 1.5, sign(3.0)).unwrap();
+    let v = tree.variables();
+    let [z, x, w, u] = [&v[0], &v[2], &v[3], &v[5]].map(|v| v.name.as_str());
+    let table = include_str!("reference/wishart_steps.csv");
+    let rows: Vec<Vec<f64>> = (table.lines().skip(2))
+        .map(|row| row.split(',').map(|cell| cell.parse().unwrap()).collect())
+        .collect();
+    assert_eq!(rows.len(), 8);
+    for row in rows {
+        let (truth, norm, t) = (row[0], row[1], row[2] as usize);
+        let start = if truth == norm {
+            Start::Overlaps([(x.to_string(), truth)].into())
+        } else {
+            Start::Random { truth, norm }
+        };
+        let step = trajectory(&tree, &start, t).unwrap().steps[t].clone();
+        let at = |name: &str| step.variables[name];
+        let theory = [
+            at(x).truth,
+            at(x).claimed,
+            at(u).truth,
+            at(u).claimed,
+            at(z).truth,
+            at(w).truth,
+        ];
+        for (i, expected) in theory.into_iter().enumerate() {
+            let (mean, error) = (row[3 + i], row[9 + i]);
+            // Five standard errors and a bias of order 1/p, p = 1000.
+            assert!(
+                (mean - expected).abs() <= 5.0 * error + 5e-3,
+                "{truth} {norm}, column {i} at {t}: {mean} ± {error}, {expected}"
+            );
+        }
     }
 }
 

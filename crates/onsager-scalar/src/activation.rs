@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 use rand::Rng;
 
-use crate::columns::{Channels, Column, HalfLines, Line, Pieces, channels};
+use crate::columns::{Channels, Column, HalfLines, Line, Pieces, channels, log_likelihoods};
 use crate::special::{Interval, interval, log_add_exp, ndtr};
 use crate::{Moments, Precisions, ScalarError};
 
@@ -97,6 +97,23 @@ pub trait Activation: Debug + Send + Sync {
     /// in closed form override it.
     fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
         self.channel(a, a * y, omega, v).log_partition - 0.5 * a * y * y
+    }
+
+    /// The log-likelihoods of a whole column of observations; equal to
+    /// [`log_likelihood`](Self::log_likelihood) one by one, up to a few ulp of the largest term.
+    ///
+    /// # Panics
+    /// Slices of different lengths.
+    fn log_likelihoods_into(
+        &self,
+        a: Precisions<'_>,
+        y: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Vec<f64>,
+    ) {
+        out.clear();
+        out.extend((0..y.len()).map(|i| self.log_likelihood(a.at(i), y[i], omega[i], v.at(i))));
     }
 
     /// `E φ(h)` for `h ~ N(0, r)`.
@@ -260,16 +277,17 @@ impl Piece {
         Whole {
             d,
             exponent: (m * (b + r) + s * s * v * b * b) / (2.0 * d),
+            misfit: -r * r / (2.0 * a * d),
             input: Moments { mean, variance },
             score: s * r / d,
             curvature: a * s * s / d,
         }
     }
 
-    /// The channel restricted to this piece.
-    pub(crate) fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
+    /// The channel restricted to this piece; without `b²/(2a)` in its log-partition if `is_sharp`.
+    pub(crate) fn channel(&self, a: f64, b: f64, omega: f64, v: f64, is_sharp: bool) -> Channel {
         let whole = self.whole(a, b, omega, v);
-        let exponent = whole.exponent - 0.5 * whole.d.ln();
+        let exponent = whole.exponent(is_sharp) - 0.5 * whole.d.ln();
         if self.lower == f64::NEG_INFINITY && self.upper == f64::INFINITY {
             return whole.channel(self, exponent);
         }
@@ -295,13 +313,22 @@ impl Piece {
 #[derive(Clone, Copy)]
 pub(crate) struct Whole {
     pub(crate) d: f64,
-    pub(crate) exponent: f64,
+    exponent: f64,
+    /// The same without `b²/(2a)`.
+    misfit: f64,
     pub(crate) input: Moments,
     score: f64,
     curvature: f64,
 }
 
 impl Whole {
+    /// The exponent; of a sharp message without the term `b²/(2a)`, next to which the odds of two
+    /// pieces would be rounding.
+    #[inline(always)]
+    pub(crate) fn exponent(&self, is_sharp: bool) -> f64 {
+        if is_sharp { self.misfit } else { self.exponent }
+    }
+
     /// What is left on an interval: the moments there; by how much the mean has moved, and how much
     /// is missing of the variance, in units of the standard deviation.
     #[inline(always)]
@@ -331,6 +358,17 @@ impl Whole {
             curvature: self.curvature,
         }
     }
+}
+
+/// The largest squared slope of several pieces: of `a V` times that, messages above 1 are sharp. One piece
+/// has no odds.
+#[inline(always)]
+pub(crate) fn sharpness(pieces: &[Piece]) -> f64 {
+    let mut most: f64 = 0.0;
+    for piece in pieces {
+        most = most.max(piece.slope * piece.slope);
+    }
+    if pieces.len() == 1 { 0.0 } else { most }
 }
 
 impl Channel {
@@ -637,14 +675,18 @@ impl Activation for PiecewiseLinear {
     }
     fn channel(&self, a: f64, b: f64, omega: f64, v: f64) -> Channel {
         let (origin, field) = self.origin(a, b);
+        let is_sharp = a * v * sharpness(&self.pieces) > 1.0;
         let moved = |p: &Piece| {
             let offset = p.offset - origin;
-            Piece { offset, ..*p }.channel(a, field, omega, v)
+            Piece { offset, ..*p }.channel(a, field, omega, v, is_sharp)
         };
         let sum = self.pieces.iter().map(moved).reduce(Channel::or);
         let mut sum = sum.unwrap_or_default();
-        // exp(bx - ax²/2) at the origin itself.
+        // exp(bx - ax²/2) at the origin itself, and what the pieces have in common.
         sum.log_partition += 0.5 * origin * (b + field);
+        if is_sharp {
+            sum.log_partition += 0.5 * field * field / a;
+        }
         sum.output.mean += origin;
         sum
     }
@@ -668,6 +710,16 @@ impl Activation for PiecewiseLinear {
             .iter()
             .map(|p| p.log_likelihood(a, y, omega, v))
             .fold(f64::NEG_INFINITY, log_add_exp)
+    }
+    fn log_likelihoods_into(
+        &self,
+        a: Precisions<'_>,
+        y: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Vec<f64>,
+    ) {
+        log_likelihoods(&self.pieces, a, y, omega, v, out);
     }
     fn mean(&self, r: f64) -> f64 {
         self.sum(r, |p, [m0, m1, _]| p.offset * m0 + p.slope * m1)

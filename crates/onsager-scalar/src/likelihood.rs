@@ -187,6 +187,11 @@ pub trait Likelihood: Debug + Send + Sync {
         None
     }
 
+    /// The largest `E h²` at which [`outputs`](Self::outputs) reach all that averages are made of.
+    fn widest_field(&self) -> f64 {
+        f64::INFINITY
+    }
+
     /// Appends outputs with `Σ weight f(y) = ∫ f(y) P(y|ω, V) dy`, for an `f` that is as smooth
     /// in `y` as what [`Likelihood::observe`] tells. Asked where the form is [`Form::Direct`].
     fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>);

@@ -428,6 +428,24 @@ impl Activation for Bent {
             self.channel(a.at(column(i)), b[i], omega[i], v.at(i))
         });
     }
+    fn log_likelihoods_into(
+        &self,
+        a: Precisions<'_>,
+        y: &[f64],
+        omega: &[f64],
+        v: Precisions<'_>,
+        out: &mut Vec<f64>,
+    ) {
+        let place = |i: usize| {
+            if self.bend == Bend::Column {
+                i / 8 * 8
+            } else {
+                i
+            }
+        };
+        let one = |i: usize| self.log_likelihood(a.at(i), y[place(i)], omega[i], v.at(i));
+        *out = (0..y.len()).map(one).collect();
+    }
     fn log_likelihood(&self, a: f64, y: f64, omega: f64, v: f64) -> f64 {
         match self.bend {
             Bend::Partition | Bend::PartitionOfPrecision | Bend::PartitionOfWidth => {
@@ -570,7 +588,14 @@ fn each_identity_of_an_activation_refuses_what_breaks_it() {
         (relu(), Bend::Discrete, &["discreteness"]),
         (sign(), Bend::Continuous, &["jumps"]),
         (relu(), Bend::Pieces, &["pieces cover the line in order"]),
-        (relu(), Bend::Column, &["channels_into = channel"]),
+        (
+            relu(),
+            Bend::Column,
+            &[
+                "channels_into = channel",
+                "log_likelihoods_into = log_likelihood",
+            ],
+        ),
         (relu(), Bend::Drift, &["E score = 0"]),
         (relu(), Bend::Zero, &["a → 0: Z = 1, moments of the layer"]),
     ] {

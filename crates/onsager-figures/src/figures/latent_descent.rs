@@ -85,7 +85,8 @@ impl Figure for LatentDescent {
     fn claim(&self) -> &'static str {
         "Behind a relu layer gradient descent on the latent errs by |v - x|²/|x|² = θ² for small noise, \
          with θ² = (k/p) Δ/ρ² for spiked Wigner and (k/n) (Δ/ρ)(1 + Δ/ρ) for spiked Wishart: a function \
-         of θ alone, whatever k. Message passing errs as little there, and less where θ is not small."
+         of θ alone, whatever k. Where θ is not small, runs with a small latent sometimes end far away, and \
+         their mean falls with k. Message passing errs as little for small noise, and less elsewhere."
     }
 
     fn theory(&self, profile: Profile) -> Vec<Job> {

@@ -54,7 +54,7 @@ pub struct LayerAverage {
 ///   prior variance is their sum. They are separate because either may be tiny.
 /// - **Identities**: `∂Ψ/∂a = overlap/2`; `∂Ψ/∂q = score/2` at fixed `q + V`.
 /// - **Accuracy**: relative error of every average below 1e-9 for `aV` in `[1e-6, 1e8]` and
-///   `q/(q + V)` in `[0, 1 - 1e-6]`, mean squared errors down to 1e-12 ρ included; below
+///   `q/(q + V)` in `[0, 1 - 1e-6]`, and for smaller `a`, mean squared errors down to 1e-12 ρ included; below
 ///   that 1e-20 ρ absolute. Largest found against a rule 2.7 times as fine: 7e-10 (sign), 2e-10 (relu), and for
 ///   other functions of up to three pieces 1e-9, `aV` in `[1e-3, 1e4]` and `q/(q + V)` in
 ///   `[1e-3, 0.999]` (tanh, sigmoid, erf: 2e-10). Where several pieces take the same values, 1e-8.
@@ -62,7 +62,7 @@ pub struct LayerAverage {
 /// - **Pieces**: nodes and cuts follow [`Activation::pieces`]; a function that is not affine on
 ///   them must stay much closer than `1/√a` to them, or mass is missed, which `error` reports.
 /// - **Errors**: an argument outside its range, a precision beyond `1e12/E φ²` behind a function that bends
-///   everywhere, or averages that are not finite.
+///   everywhere within the field, or averages that are not finite.
 /// - **Source**: the scalar channel of multi-layer message passing, Manoel, Krzakala, Mézard and
 ///   Zdeborová (2017).
 ///
@@ -77,8 +77,41 @@ pub struct LayerAverage {
 pub fn layer(phi: &dyn Activation, a: f64, q: f64, v: f64) -> Result<LayerAverage, AverageError> {
     match phi.noise() {
         Some((inner, noise)) => between_noises(inner, noise, a, q, v),
+        None if 0.0 < a && a * phi.second_moment(q + v) < FAINT => faint(phi, a, q, v),
         None => with_rule(phi, a, q, v, RULE),
     }
+}
+
+/// Messages of a smaller `a E φ²` are continued to zero: what goes down is of the order of `√(aV)` in
+/// units whose rounding is that of 1, while the next power of `a` is no more than this.
+const FAINT: f64 = 1e-12;
+
+/// Fields of a smaller variance, in units of the square of the length over which a slope changes, see
+/// a straight line; corrections are of this order.
+const STRAIGHT: f64 = 1e-12;
+
+/// The averages at a faint message, by their powers of `a` between no message and `FAINT`.
+fn faint(phi: &dyn Activation, a: f64, q: f64, v: f64) -> Result<LayerAverage, AverageError> {
+    let rho = phi.second_moment(q + v);
+    let most = FAINT / rho;
+    let at = |a| with_rule(phi, a, q, v, RULE);
+    let (none, half, x) = (at(0.0)?, at(0.5 * most)?, at(most)?);
+    let t = a / most;
+    let gained = t * (x.overlap - none.overlap);
+    let score = t * x.score;
+    // Ψ' = overlap/2.
+    let potential = 0.5 * a * (none.overlap + 0.5 * gained);
+    Ok(LayerAverage {
+        overlap: none.overlap + gained,
+        mmse: none.mmse - gained,
+        score,
+        field_mmse: v * (1.0 - v * score),
+        // Of order a where φ bends on average, and a² elsewhere.
+        growth: t * (4.0 * half.growth - x.growth) + t * t * (2.0 * x.growth - 4.0 * half.growth),
+        potential,
+        likelihood: potential - 0.5 * (a * rho + 1.0),
+        error: x.error,
+    })
 }
 
 /// `x = f + √after n`, `f = φ(h')`, `h' = h + √before n'`: the averages of `φ` behind the message
@@ -131,11 +164,22 @@ fn with_rule(
     v: f64,
     rule: Rule,
 ) -> Result<LayerAverage, AverageError> {
+    let is_narrow = |bend: f64| v < STRAIGHT * bend * bend;
+    summed(phi, (a, q, v), rule, phi.bend().is_some_and(is_narrow))
+}
+
+fn summed(
+    phi: &dyn Activation,
+    (a, q, v): (f64, f64, f64),
+    rule: Rule,
+    is_straight: bool,
+) -> Result<LayerAverage, AverageError> {
     not_negative("precision", a)?;
     not_negative("overlap", q)?;
     positive("field variance", v)?;
     let mut inner = Inner::new(phi, a, v, rule);
-    if let Some(bend) = phi.bend() {
+    inner.is_straight = is_straight;
+    if let Some(bend) = phi.bend().filter(|_| !is_straight) {
         let reach = rule.reach * (q + v).sqrt();
         let bound = FINEST / phi.second_moment(q + v);
         if a > bound {
@@ -309,8 +353,12 @@ struct Inner<'a> {
     fields: Vec<f64>,
     omegas: Vec<f64>,
     channels: Channels,
+    /// `ln Z - β²/2`.
+    logs: Vec<f64>,
     /// Of a function that bends everywhere.
     bent: Option<Bent<'a>>,
+    /// Of such a function, about fields so narrow that it does not.
+    is_straight: bool,
     /// Averages of `[1, v², c, g², Var h, (∂g/∂ω)², ln Z, ln Z - b²/(2a)]`.
     sum: [f64; 8],
 }
@@ -329,7 +377,9 @@ impl<'a> Inner<'a> {
             fields: vec![],
             omegas: vec![],
             channels: Channels::default(),
+            logs: vec![],
             bent: None,
+            is_straight: false,
             sum: [0.0; 8],
         }
     }
@@ -339,6 +389,8 @@ impl<'a> Inner<'a> {
         if self.a == 0.0 {
             // Nothing is observed: Z = 1, and the integral over the noise is 1.
             self.nodes.push((0.0, weight * (2.0 * PI).sqrt()));
+        } else if self.is_straight {
+            return self.tangent(omega, weight);
         } else if let Some(bent) = &mut self.bent {
             let reach = budget(self.rule, eta).sqrt();
             return bent.add(omega, weight, reach, &mut self.sum);
@@ -349,6 +401,41 @@ impl<'a> Inner<'a> {
             }
         }
         self.sum_up(omega);
+    }
+
+    /// Along the tangent at `ω` everything is Gaussian.
+    fn tangent(&mut self, omega: f64, weight: f64) {
+        let [value, slope] = self.phi.jet(omega);
+        let (a, v) = (self.a, self.v);
+        let seen = a * slope * slope;
+        let d = 1.0 + v * seen;
+        let score = seen / d;
+        let likelihood = -0.5 * (d.ln() + 1.0);
+        // The curvature of one message: of the tangent, and of what its residual sees of the bend.
+        let bent = self.bend_at(omega) * (2.0 - d) / d;
+        let growth = score * score + a * bent * bent / d;
+        let square = value * value + slope * slope * v;
+        let values = [
+            1.0,
+            value * value + (slope * v) * (slope * v) * score,
+            slope * slope * v / d,
+            score,
+            v / d,
+            growth,
+            likelihood + 0.5 * (a * square + 1.0),
+            likelihood,
+        ];
+        for (sum, value) in self.sum.iter_mut().zip(values) {
+            *sum += weight * value;
+        }
+    }
+
+    /// `φ''` from differences of the slope over a hundredth of the length on which it changes, to 1e-9 of
+    /// their ratio.
+    fn bend_at(&self, omega: f64) -> f64 {
+        let h = 0.01 * self.phi.bend().unwrap_or(1.0);
+        let rise = |k: f64| self.phi.jet(omega + k * h)[1] - self.phi.jet(omega - k * h)[1];
+        (8.0 * rise(1.0) - rise(2.0)) / (12.0 * h)
     }
 
     /// Several pieces: nodes that depend on which they are, where they carry mass.
@@ -424,13 +511,18 @@ impl<'a> Inner<'a> {
         let (a, v) = (Precisions::Shared(self.a), Precisions::Shared(self.v));
         let c = &mut self.channels;
         self.phi.channels_into(a, &self.fields, &self.omegas, v, c);
-        for (i, &(beta, weight)) in self.nodes.iter().enumerate() {
-            let log = if beta * beta > CANCELLING {
-                self.phi
-                    .log_likelihood(self.a, beta / self.root, omega, self.v)
-            } else {
-                c.log_partition[i] - 0.5 * beta * beta
-            };
+        let is_cancelling = |n: &Node| n.0 * n.0 > CANCELLING;
+        if self.nodes.iter().any(is_cancelling) {
+            let seen = &mut self.fields;
+            seen.iter_mut().for_each(|b| *b /= self.a);
+            let out = &mut self.logs;
+            (self.phi).log_likelihoods_into(a, seen, &self.omegas, v, out);
+        } else {
+            self.logs.clear();
+            let nodes = self.nodes.iter().zip(&c.log_partition);
+            self.logs.extend(nodes.map(|(n, l)| l - 0.5 * n.0 * n.0));
+        }
+        for (i, (&(_, weight), &log)) in self.nodes.iter().zip(&self.logs).enumerate() {
             let weight = weight * log.exp() / (2.0 * PI).sqrt();
             let values = [
                 1.0,
@@ -698,6 +790,65 @@ mod tests {
                 }
             }
             println!("{name}: {worst:?}");
+        }
+    }
+
+    /// To first order in the message, `g = b E φ'(h)`: for relu `E Φ(ω/√V)² = 1/4 + arcsin(q/ρ)/2π`, for sign
+    /// `E (2 N(ω; V))²`, for the identity 1.
+    #[test]
+    fn faint_messages_keep_their_digits() {
+        for (q, v) in [(0.0, 1.0f64), (0.3, 0.7), (20.0, 5.0), (1.0, 1e-3)] {
+            let relu = 0.25 + (q / (q + v)).asin() / (2.0 * PI);
+            let sign = 2.0 / (PI * (v * (v + 2.0 * q)).sqrt());
+            let cases = [
+                (PiecewiseLinear::linear(), 1.0),
+                (PiecewiseLinear::relu(), relu),
+                (PiecewiseLinear::sign(), sign),
+            ];
+            for (phi, expected) in cases {
+                for a in [1e-25, 1e-20, 1e-16, 1e-14] {
+                    let x = layer(&phi, a, q, v).unwrap();
+                    let error = (x.score / (a * expected) - 1.0).abs();
+                    assert!(
+                        error < 2e-9,
+                        "{phi:?}, q = {q}, V = {v}, a = {a}: {error:e}"
+                    );
+                }
+                // Where the two ways meet.
+                let a = FAINT / phi.second_moment(q + v);
+                let (x, y) = (
+                    faint(&phi, a, q, v).unwrap(),
+                    with_rule(&phi, 1.0001 * a, q, v, RULE).unwrap(),
+                );
+                let same = |x: f64, y: f64| (x / y - 1.0).abs() < 2e-9;
+                assert!(same(x.score * 1.0001, y.score) && same(x.mmse, y.mmse));
+                // A logarithm of what is next to 1.
+                assert!((x.potential - y.potential).abs() < 2e-4 * x.potential + 1e-15);
+            }
+        }
+    }
+
+    /// The tangent against the curve, at precisions that resolve the field and that do not.
+    #[test]
+    fn narrow_fields_see_a_tangent() {
+        for phi in [&Smooth::new(Tanh) as &dyn Activation, &Smooth::new(Erf)] {
+            let bend = phi.bend().unwrap();
+            for (q, a) in [(0.1, 1e2), (4.0, 1e8), (1.0, 1e11)] {
+                let v = 0.1 * STRAIGHT * bend * bend;
+                let [x, y] = [true, false]
+                    .map(|is_straight| summed(phi, (a, q, v), RULE, is_straight).unwrap());
+                let same = |x: f64, y: f64| (x / y - 1.0).abs() < 1e-9;
+                assert!(same(x.mmse, y.mmse) && same(x.field_mmse, y.field_mmse));
+                assert!(same(x.score, y.score) && same(x.overlap, y.overlap));
+                assert!(same(x.likelihood, y.likelihood), "{x:?} {y:?}");
+                assert!(same(x.potential, y.potential), "{x:?} {y:?}");
+                // Of curvatures the curve keeps 1e-11/V only.
+                let wide = 1e-6 * bend * bend;
+                let [x, y] = [true, false]
+                    .map(|is_straight| summed(phi, (a, q, wide), RULE, is_straight).unwrap());
+                let error = (x.growth / y.growth - 1.0).abs();
+                assert!(error < 1e-4, "{x:?} {y:?}");
+            }
         }
     }
 }

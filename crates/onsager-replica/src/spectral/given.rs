@@ -67,10 +67,13 @@ pub fn lamp_given(
         }
     }
     let count = covariance.len() as f64;
-    let mean = |f: &dyn Fn(f64) -> f64| covariance.iter().map(|t| f(*t)).sum::<f64>() / count;
-    let over_spike = |f: &dyn Fn(f64) -> f64| -> f64 {
-        covariance.iter().zip(weights).map(|(t, w)| w * f(*t)).sum()
-    };
+    // All functions that are summed vanish with the eigenvalue, and most may be zero.
+    let (values, along): (Vec<f64>, Vec<f64>) = (covariance.iter().zip(weights))
+        .filter(|(t, _)| **t > 0.0)
+        .unzip();
+    let mean = |f: &dyn Fn(f64) -> f64| values.iter().map(|t| f(*t)).sum::<f64>() / count;
+    let over_spike =
+        |f: &dyn Fn(f64) -> f64| -> f64 { values.iter().zip(&along).map(|(t, w)| w * f(*t)).sum() };
     let (rho, slope) = (mean(&|t| t), over_spike(&|t| t));
     if !(rho > 0.0 && slope > 0.0) {
         return refuse("covariance along the spike", "above 0", slope);

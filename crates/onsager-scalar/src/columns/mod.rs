@@ -5,8 +5,10 @@ mod pieces;
 
 use pulp::{Arch, WithSimd};
 
+use pieces::Likelihoods;
 pub(crate) use pieces::{HalfLines, Line, Pieces};
 
+use crate::activation::Piece;
 use crate::{Channel, Moments, Precisions};
 
 /// Channels of the components of a column, field by field; see [`Channel`].
@@ -222,6 +224,26 @@ pub(crate) fn channels(kernel: impl Kernel<4, 7>, column: Column<'_>, out: &mut 
             for (field, values) in out.fields().into_iter().zip(values) {
                 field[from..from + values.len()].copy_from_slice(values);
             }
+        },
+    });
+}
+
+/// The log-likelihoods of a column of observations `y`.
+pub(crate) fn log_likelihoods(
+    pieces: &[Piece],
+    a: Precisions<'_>,
+    y: &[f64],
+    omega: &[f64],
+    v: Precisions<'_>,
+    out: &mut Vec<f64>,
+) {
+    out.resize(y.len(), 0.0);
+    Arch::new().dispatch(Blocks {
+        kernel: Likelihoods(pieces),
+        columns: [a, Precisions::Each(y), Precisions::Each(omega), v],
+        length: y.len(),
+        write: |from: usize, [values]: [&[f64]; 1]| {
+            out[from..from + values.len()].copy_from_slice(values);
         },
     });
 }

@@ -1,7 +1,7 @@
 //! Channels of piecewise-linear functions.
 
 use super::{Kernel, values};
-use crate::activation::Piece;
+use crate::activation::{Piece, sharpness};
 use crate::lanes::{Beyond, Within, exp, ln};
 use crate::{Channel, Moments};
 
@@ -31,7 +31,7 @@ impl Kernel<4, 7> for Line {
     fn block<const N: usize>(&self, [a, b, omega, v]: &Given<N>, out: &mut [[f64; N]; 7]) {
         for i in 0..N {
             let whole = self.0.whole(a[i], b[i], omega[i], v[i]);
-            let log_partition = whole.exponent - 0.5 * ln(whole.d);
+            let log_partition = whole.exponent(false) - 0.5 * ln(whole.d);
             store(out, i, whole.channel(&self.0, log_partition));
         }
     }
@@ -40,16 +40,20 @@ impl Kernel<4, 7> for Line {
 impl Kernel<4, 7> for HalfLines {
     #[inline(always)]
     fn block<const N: usize>(&self, [a, b, omega, v]: &Given<N>, out: &mut [[f64; N]; 7]) {
+        let steepest = sharpness(&[self.below, self.above]);
         for i in 0..N {
             let message = [a[i], b[i], omega[i], v[i]];
-            let below = Part::half(&self.below, -1.0, self.below.upper, message);
-            let above = Part::half(&self.above, 1.0, self.above.lower, message);
+            let is_sharp = a[i] * v[i] * steepest > 1.0;
+            let below = Part::half(&self.below, -1.0, self.below.upper, message, is_sharp);
+            let above = Part::half(&self.above, 1.0, self.above.lower, message, is_sharp);
             let difference = if self.below.slope == -self.above.slope && self.above.slope != 0.0 {
                 self.odds(&below, &above, message)
             } else {
                 below.exponent - above.exponent
             };
-            store(out, i, below.or(&above, difference).channel());
+            let mut channel = below.or(&above, difference).channel();
+            channel.log_partition += common(a[i], b[i], is_sharp);
+            store(out, i, channel);
         }
     }
 }
@@ -97,24 +101,66 @@ impl Kernel<4, 7> for Pieces<'_> {
                 }
             }
         }
+        let steepest = sharpness(self.0);
         let mut sum = Part::none::<N>();
         let messages = [*a, field, *omega, *v];
         for &piece in self.0 {
             // One loop for each kind of piece: a loop that chooses is not vectorised.
             if piece.lower == f64::NEG_INFINITY {
-                add::<N, -1>(&mut sum, piece, &messages, &origin);
+                add::<N, -1>(&mut sum, piece, &messages, &origin, steepest);
             } else if piece.upper == f64::INFINITY {
-                add::<N, 1>(&mut sum, piece, &messages, &origin);
+                add::<N, 1>(&mut sum, piece, &messages, &origin, steepest);
             } else {
-                add::<N, 0>(&mut sum, piece, &messages, &origin);
+                add::<N, 0>(&mut sum, piece, &messages, &origin, steepest);
             }
         }
         for i in 0..N {
             let mut channel = Part::load(&sum, i).channel();
             // exp(bx - ax²/2) at the origin itself.
-            channel.log_partition += 0.5 * origin[i] * (b[i] + field[i]);
+            channel.log_partition += 0.5 * origin[i] * (b[i] + field[i])
+                + common(a[i], field[i], a[i] * v[i] * steepest > 1.0);
             channel.output.mean += origin[i];
             store(out, i, channel);
+        }
+    }
+}
+
+/// The log-likelihoods of pieces, given `y = b/a` in the place of `b`: their exponents without `b²/(2a)`.
+#[derive(Clone, Copy)]
+pub(crate) struct Likelihoods<'a>(pub(crate) &'a [Piece]);
+
+impl Kernel<4, 1> for Likelihoods<'_> {
+    #[inline(always)]
+    fn block<const N: usize>(&self, [a, y, omega, v]: &Given<N>, out: &mut [[f64; N]; 1]) {
+        let (mut exponent, mut factor) = ([f64::NEG_INFINITY; N], [0.0; N]);
+        for &piece in self.0 {
+            if piece.lower == f64::NEG_INFINITY && piece.upper == f64::INFINITY {
+                for i in 0..N {
+                    let whole = piece.whole(a[i], a[i] * y[i], omega[i], v[i]);
+                    (exponent[i], factor[i]) = (whole.exponent(true), 1.0 / whole.d.sqrt());
+                }
+            } else if piece.lower == f64::NEG_INFINITY {
+                for i in 0..N {
+                    let message = [a[i], a[i] * y[i], omega[i], v[i]];
+                    let part = Part::half(&piece, -1.0, piece.upper, message, true);
+                    part.weigh(&mut exponent[i], &mut factor[i]);
+                }
+            } else if piece.upper == f64::INFINITY {
+                for i in 0..N {
+                    let message = [a[i], a[i] * y[i], omega[i], v[i]];
+                    let part = Part::half(&piece, 1.0, piece.lower, message, true);
+                    part.weigh(&mut exponent[i], &mut factor[i]);
+                }
+            } else {
+                for i in 0..N {
+                    let message = [a[i], a[i] * y[i], omega[i], v[i]];
+                    let part = Part::between(&piece, message, true);
+                    part.weigh(&mut exponent[i], &mut factor[i]);
+                }
+            }
+        }
+        for i in 0..N {
+            out[0][i] = exponent[i] + ln(factor[i]);
         }
     }
 }
@@ -127,20 +173,28 @@ fn add<const N: usize, const SIDE: i8>(
     piece: Piece,
     [a, b, omega, v]: &Given<N>,
     origin: &[f64; N],
+    steepest: f64,
 ) {
     for i in 0..N {
         let message = [a[i], b[i], omega[i], v[i]];
+        let is_sharp = a[i] * v[i] * steepest > 1.0;
         let moved = Piece {
             offset: piece.offset - origin[i],
             ..piece
         };
         let part = match SIDE {
-            -1 => Part::half(&moved, -1.0, piece.upper, message),
-            1 => Part::half(&moved, 1.0, piece.lower, message),
-            _ => Part::between(&moved, message),
+            -1 => Part::half(&moved, -1.0, piece.upper, message, is_sharp),
+            1 => Part::half(&moved, 1.0, piece.lower, message, is_sharp),
+            _ => Part::between(&moved, message, is_sharp),
         };
         Part::load(sum, i).and(&part).store(sum, i);
     }
+}
+
+/// What the exponents of all pieces have in common where they are counted without it.
+#[inline(always)]
+fn common(a: f64, b: f64, is_sharp: bool) -> f64 {
+    if is_sharp { 0.5 * b * b / a } else { 0.0 }
 }
 
 /// Writes the channel of one component.
@@ -165,7 +219,13 @@ struct Part {
 impl Part {
     /// `piece` where `side · (h - end) > 0`.
     #[inline(always)]
-    fn half(piece: &Piece, side: f64, end: f64, [a, b, omega, v]: [f64; 4]) -> Self {
+    fn half(
+        piece: &Piece,
+        side: f64,
+        end: f64,
+        [a, b, omega, v]: [f64; 4],
+        is_sharp: bool,
+    ) -> Self {
         let whole = piece.whole(a, b, omega, v);
         let (sd, root) = (whole.input.variance.sqrt(), whole.d.sqrt());
         let u = side * piece.beyond(end, a, b, omega, v) / (whole.d * sd);
@@ -175,7 +235,7 @@ impl Part {
             variance: whole.input.variance * cut.variance,
         };
         Self {
-            exponent: whole.exponent - 0.5 * cut.nearest * cut.nearest,
+            exponent: whole.exponent(is_sharp) - 0.5 * cut.nearest * cut.nearest,
             factor: cut.mass / root,
             nearest: cut.nearest,
             channel: whole
@@ -186,7 +246,7 @@ impl Part {
 
     /// `piece` between its ends.
     #[inline(always)]
-    fn between(piece: &Piece, [a, b, omega, v]: [f64; 4]) -> Self {
+    fn between(piece: &Piece, [a, b, omega, v]: [f64; 4], is_sharp: bool) -> Self {
         let whole = piece.whole(a, b, omega, v);
         let (sd, root) = (whole.input.variance.sqrt(), whole.d.sqrt());
         let lower = -piece.beyond(piece.lower, a, b, omega, v) / (whole.d * sd);
@@ -202,7 +262,7 @@ impl Part {
             variance: whole.input.variance * cut.variance,
         };
         Self {
-            exponent: whole.exponent - 0.5 * cut.nearest * cut.nearest,
+            exponent: whole.exponent(is_sharp) - 0.5 * cut.nearest * cut.nearest,
             factor: cut.mass / root,
             nearest: cut.nearest,
             channel: whole
@@ -249,6 +309,20 @@ impl Part {
         for (field, value) in to[2..].iter_mut().zip(rest) {
             field[i] = value;
         }
+    }
+
+    /// Adds its mass to `factor · exp(exponent)`.
+    #[inline(always)]
+    fn weigh(&self, exponent: &mut f64, factor: &mut f64) {
+        let difference = self.exponent - *exponent;
+        let small = exp(-difference.abs());
+        let first = difference >= 0.0;
+        *factor = if first {
+            self.factor + small * *factor
+        } else {
+            *factor + small * self.factor
+        };
+        *exponent = self.exponent.max(*exponent);
     }
 
     /// The mixture of two exclusive cases.

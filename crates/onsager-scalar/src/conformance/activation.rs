@@ -259,6 +259,16 @@ impl Check<'_> {
                 (Precisions::Each(&a), shared(&v)),
                 (shared(&a), shared(&v)),
             ] {
+                let y: Vec<f64> = (0..n).map(|i| b[i] / a.at(i)).collect();
+                let mut likelihoods = Vec::new();
+                phi.log_likelihoods_into(a, &y, &omega, v, &mut likelihoods);
+                for (i, found) in likelihoods.iter().enumerate() {
+                    let (y, omega, a, v) = (y[i], omega[i], a.at(i), v.at(i));
+                    let at = || format!("element {i} of {n}, {}", Point { a, y, omega, v }.text());
+                    let one = phi.log_likelihood(a, y, omega, v);
+                    let name = "log_likelihoods_into = log_likelihood";
+                    report.compare(name, at, [*found, one], TOLERANCE * (1.0 + one.abs()));
+                }
                 let mut out = Channels::default();
                 phi.channels_into(a, &b, &omega, v, &mut out);
                 let name = "channels_into = channel";

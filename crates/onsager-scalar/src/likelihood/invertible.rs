@@ -63,7 +63,7 @@ impl<C: Curve> Likelihood for Invertible<C> {
                 offset,
                 slope,
             };
-            return end.channel(0.0, 0.0, omega, v).into();
+            return end.channel(0.0, 0.0, omega, v, false).into();
         }
         let h = self.field(y);
         let score = (h - omega) / v;

@@ -79,7 +79,7 @@ impl Noiseless {
         pieces.filter_map(move |(p, log_slope)| {
             if counted {
                 let takes = p.slope == 0.0 && p.offset == y;
-                return takes.then(|| p.channel(0.0, 0.0, omega, v));
+                return takes.then(|| p.channel(0.0, 0.0, omega, v, false));
             }
             let h = preimage(p, y)?;
             let (distance, variance) = (h - omega, 0.0);

@@ -147,7 +147,7 @@ impl Likelihood for Poisson {
         match self.link {
             Link::Rectified if y == 0.0 => {
                 // exp(-max(h, 0)): one piece without a message, one behind exp(-h).
-                let message = |p: &Piece| p.channel(0.0, -p.slope, omega, v);
+                let message = |p: &Piece| p.channel(0.0, -p.slope, omega, v, false);
                 let [below, above] = [message(&self.pieces[0]), message(&self.pieces[1])];
                 below.or(above).into()
             }
@@ -224,6 +224,13 @@ impl Likelihood for Poisson {
     }
     fn parity(&self) -> Parity {
         Parity::None
+    }
+    /// The mean of `exp h` is that of fields about `E h²`: from 20 on they lie outside the nodes.
+    fn widest_field(&self) -> f64 {
+        match self.link {
+            Link::Rectified => f64::INFINITY,
+            Link::Exponential => 20.0,
+        }
     }
     fn sharpness(&self, _: f64) -> Option<f64> {
         None
