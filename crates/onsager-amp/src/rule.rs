@@ -1,5 +1,6 @@
 //! What a factor does at finite size, and what it sees of the tree.
 
+use nalgebra::DMatrix;
 use onsager_operators::Field;
 
 use crate::graph::Graph;
@@ -79,6 +80,10 @@ pub trait Rule<F: Field = f64>: Send {
 
     /// Sets the Onsager memory at the start of a run.
     fn remember(&mut self, _memory: Memory) {}
+
+    /// Sets the scores that the last messages inwards were made of, at a start that knows them; a
+    /// factor without Onsager term of that kind has no use for them.
+    fn recall(&mut self, _scores: DMatrix<F>) {}
 
     /// Improves the parameters of the factor from the present messages; by default there are none
     /// to learn.

@@ -4,6 +4,7 @@
 //! come from Lanczos iterations.
 
 mod prior;
+mod sensed;
 
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ use onsager_scalar::prior::Gaussian;
 use crate::{AmpError, Diagonal, Message, Problem};
 
 pub use prior::{PriorMoments, moments};
+use sensed::Sensed;
+pub use sensed::preprocessing;
 
 /// What a method makes of `Y v`: a direction of the left factor.
 type Answer<'a> = &'a dyn Fn(&[f64]) -> Result<Vec<f64>, AmpError>;
@@ -36,7 +39,7 @@ pub struct Spectral {
     pub left: Option<Vec<f64>>,
     /// Norm of `Γ v - value · v`.
     pub residual: f64,
-    /// Products with matrices: with `Y`, one a step (two if it is rectangular); [`lamp`] adds two a
+    /// Products with matrices: with `Y` or `A`, one a step (two if it is rectangular); [`lamp`] adds two a
     /// step with every `W`, and [`lamp_with`] one with the covariance. With a layered left factor
     /// every step solves a linear system by conjugate gradients, two products with its `W` each.
     pub products: u64,
@@ -55,15 +58,20 @@ pub struct SpikedMatrix {
     pub left: Option<f64>,
 }
 
-/// Leading eigenvector of `Y/√p`, or of `YᵀY/p` for a rectangular matrix (its right singular vector):
-/// blind to the prior.
+/// Leading eigenvector of `Y/√p`, of `YᵀY/p` for a rectangular matrix (its right singular vector), or
+/// of `ρ Aᵀ diag(T) A/p` for even outputs, `T` their [`preprocessing`]: blind to the prior.
 ///
-/// `cos² = 1 - Δ/ρ²` below `Δ = ρ²`; rectangular, with `β = n/p` and `E u² = E x² = 1`,
-/// `cos² = (β - Δ²)/(β + Δ)` below `Δ = √β`.
+/// - `cos² = 1 - Δ/ρ²` below `Δ = ρ²`; rectangular, with `β = n/p` and `E u² = E x² = 1`,
+///   `cos² = (β - Δ²)/(β + Δ)` below `Δ = √β`.
+/// - Outputs: that of [`lamp`] with `K = ρ`; of exact absolute values, above `n/p = 1/2`.
 ///
 /// # Errors
-/// An instance without a spiked matrix.
+/// An instance with neither a spiked matrix nor outputs; outputs that differ for `h` and `-h`;
+/// several problems behind outputs.
 pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
+    if let Some(sensed) = Sensed::of(problem)? {
+        return sensed.blind();
+    }
     let spiked = SpikedMatrix::of(problem)?;
     let pair = top_eigenpair(
         &*spiked.square(1.0),
@@ -81,10 +89,14 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
 ///   independent centred `u`, `ρ_u = E u²`. The left factor is left out by its own fixed point,
 ///   `u = ρ_u Y v/(√p (Δ + ρ_u ρ))`;
 /// - `Γ = K (Yᵀ F Y/p - β ρ_u)/Δ` with `F = L (Δ + ρ L)⁻¹`, `L = E[u uᵀ | W]`, for a left factor with
-///   layers or a mean, and `u = F Y v/√p`.
+///   layers or a mean, and `u = F Y v/√p`;
+/// - `Γ = K Aᵀ diag(T) A/p` for even outputs of a centred signal, `T` their [`preprocessing`].
 ///
-/// The outlier sits at 1 below the weak-recovery threshold; for a linear prior the direction is
-/// that of the fixed point of message passing, up to `O(p^(-1/2))`.
+/// The outlier sits at 1 where something is recovered. For a spiked matrix and a linear prior the
+/// direction is that of the fixed point of message passing, up to `O(p^(-1/2))`. Behind outputs message
+/// passing finds more than its linearisation, of which `cos² = q/ρ` with `q = E s t²/(1 + st)`, `t` the eigenvalue law of `K`, and
+/// `s = (n/p) q E G²/(1 + qG)` over outputs at zero overlap, `T = G/(1 + ρG)`; positive above
+/// `n/p = 1/(E t² E G²)`, the weak-recovery threshold.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -105,13 +117,17 @@ pub fn pca(problem: &Problem) -> Result<Spectral, AmpError> {
 /// ```
 ///
 /// # Errors
-/// As for [`pca`].
+/// As for [`pca`]; behind outputs, a variable that is not centred.
 pub fn lamp(problem: &Problem) -> Result<Spectral, AmpError> {
-    let spiked = SpikedMatrix::of(problem)?;
     let signal = problem.tree.signal_index();
+    let cost = 2 * layers(problem, 0, signal);
+    if let Some(sensed) = Sensed::of(problem)? {
+        check_centred(problem, "linearised message passing around zero")?;
+        return sensed.linearised(moments(problem, signal)?.covariance.as_ref(), cost);
+    }
+    let spiked = SpikedMatrix::of(problem)?;
     let covariance = moments(problem, signal)?.second();
     let rho = problem.tree.signal().second_moment;
-    let cost = 2 * layers(problem, 0, signal);
     let Some(u) = left_of(problem).filter(|u| !is_plain(problem, *u)) else {
         return spiked.linearised(covariance.as_ref(), rho, cost);
     };
@@ -259,7 +275,7 @@ impl SpikedMatrix {
                 left,
             });
         }
-        let what = "a spectral method without a spiked matrix";
+        let what = "a spectral method without a spiked matrix or outputs";
         Err(AmpError::NotSupported(what.to_string()))
     }
 
@@ -341,18 +357,24 @@ pub fn covariance(problem: &Problem) -> Result<Arc<dyn LinearOperator>, AmpError
     Ok(moments(problem, problem.tree.signal_index())?.covariance)
 }
 
+/// Refuses a signal that is not centred, or a variable behind it.
+fn check_centred(problem: &Problem, what: &str) -> Result<(), AmpError> {
+    let chain = &problem.tree.variables()[..=problem.tree.signal_index()];
+    match chain.iter().find(|v| v.mean != 0.0) {
+        None => Ok(()),
+        Some(variable) => Err(AmpError::NotSupported(format!(
+            "{what} of \"{}\", whose mean is not zero,",
+            variable.name
+        ))),
+    }
+}
+
 /// Whether a start from the linear theory around zero exists.
 ///
 /// # Errors
 /// A variable that is not centred, a left factor with layers.
 pub(crate) fn check_start(problem: &Problem) -> Result<(), AmpError> {
-    let chain = &problem.tree.variables()[..=problem.tree.signal_index()];
-    if let Some(variable) = chain.iter().find(|v| v.mean != 0.0) {
-        return Err(AmpError::NotSupported(format!(
-            "a start around zero of \"{}\", whose mean is not zero,",
-            variable.name
-        )));
-    }
+    check_centred(problem, "a start around zero")?;
     if let Some(u) = left_of(problem).filter(|u| !is_plain(problem, *u)) {
         return Err(AmpError::NotSupported(format!(
             "a start from the linear theory of the left factor \"{}\", which is not made of \
@@ -369,8 +391,16 @@ pub(crate) struct Guess {
     /// The other factor of a product: variable and estimate.
     pub(crate) left: Option<(usize, DMatrix<f64>)>,
     pub(crate) message: Message,
-    /// Products with `Y` that the scale took.
+    /// Of the fields behind outputs: the factor of their matrix, and their scores.
+    pub(crate) scores: Option<(usize, DMatrix<f64>)>,
+    /// Products with the observed or the sensing matrix that the scale took.
     pub(crate) products: u64,
+}
+
+/// An overlap that a start claims: at least what `p` components can tell from nothing, for beyond the
+/// threshold there is none, and never the whole.
+fn known(q: f64, rho: f64, p: f64) -> f64 {
+    q.min(rho * (1.0 - 1.0 / p)).max(rho / p)
 }
 
 impl Spectral {
@@ -396,15 +426,17 @@ impl Spectral {
     /// - Wishart: the message to the left factor, `B = (1/ρ_u + A) u` and `A = q/Δ`, with
     ///   `u = ρ_u Y v/(√p (Δ + ρ_u ρ))`, gives `Δ + ρ_u q = (Δ + ρ_u ρ)²/w`, `w = |Y v|²/n` at unit
     ///   norm. For the principal component with unit variances it gives `q = (β - Δ²)/(β + Δ)`.
+    /// - Outputs: the message to the signal, see [`Sensed::scaled`].
     pub(crate) fn scaled(&self, problem: &Problem) -> Result<Guess, AmpError> {
+        let v = DMatrix::from_column_slice(self.vector.len(), 1, &self.vector);
+        if let Some(sensed) = Sensed::of(problem)? {
+            return sensed.scaled(&v);
+        }
         let spiked = SpikedMatrix::of(problem)?;
         let (y, noise) = (&spiked.matrix, spiked.noise);
         let rho = problem.tree.signal().second_moment;
         let p = self.vector.len() as f64;
-        // Above the threshold there is no such overlap: the start claims the least that p
-        // components can tell from nothing, and never more than the whole.
-        let known = |q: f64| q.min(rho * (1.0 - 1.0 / p)).max(rho / p);
-        let v = DMatrix::from_column_slice(self.vector.len(), 1, &self.vector);
+        let known = |q: f64| known(q, rho, p);
         // u = Y v/√p at unit norm.
         let u = y.apply(&v)? / p.sqrt();
         let repeat = |x: DMatrix<f64>| DMatrix::from_fn(x.nrows(), problem.problems, |i, _| x[i]);
@@ -440,6 +472,7 @@ impl Spectral {
                 precision: Diagonal::Shared(vec![snr; problem.problems]),
                 field: repeat(field),
             },
+            scores: None,
         })
     }
 }

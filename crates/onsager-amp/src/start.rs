@@ -23,7 +23,8 @@ pub enum Start {
     Uninformed,
     /// The leading eigenvector of linearised message passing, scaled without the truth, with the
     /// latents and the memory of the linear theory. Needs a centred signal observed through a
-    /// spiked matrix, and a left factor, where there is one, of independent centred components.
+    /// spiked matrix or through even outputs, and a left factor, where there is one, of independent
+    /// centred components.
     /// Around a mean there is none: the linear equations have a source, the mean, and a solution in
     /// place of an eigenvector. [`Start::Mean`] has that overlap without any data, and leaves at once.
     Spectral,
@@ -198,6 +199,9 @@ impl Engine {
         rest?;
         for f in self.sensors.clone() {
             self.rules[f].remember(Memory::Stationary);
+        }
+        if let Some((f, scores)) = guess.scores {
+            self.rules[f].recall(scores);
         }
         let signal = (tree.signal_index(), guess.estimate);
         for (v, estimate) in [Some(signal), guess.left].into_iter().flatten() {

@@ -10,6 +10,7 @@ use common::{draw, layer, mean};
 use onsager_amp::{Damping, Iteration, Problem, Settings, Start, infer_observed};
 use onsager_model::{Chain, Tree};
 use onsager_scalar::activation::PiecewiseLinear;
+use onsager_scalar::likelihood::Noiseless;
 use onsager_scalar::prior::{Gaussian, Rademacher};
 
 const SEEDS: u64 = 12;
@@ -170,5 +171,58 @@ fn singular_vectors_start_what_state_evolution_says_on_both_sides() {
         check("overlap of u", t, overlap_u, q_u);
         q_u = rho * rho * q / (noise + rho * q);
         q = rademacher(beta * q_u / noise);
+    }
+}
+
+/// `E f(z)` by the trapezoidal rule, exact to rounding for the functions below.
+fn normal(f: impl Fn(f64) -> f64) -> f64 {
+    let h = 0.025;
+    let node = |i: i32| {
+        let z = f64::from(i) * h;
+        f(z) * (-0.5 * z * z).exp()
+    };
+    (-300..=300).map(node).sum::<f64>() * h / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+/// The eigenvector of linearised message passing has the overlap and the memory with which the first sweeps
+/// of phase retrieval are those of state evolution.
+#[test]
+fn absolute_values_follow_state_evolution_from_a_spectral_start() {
+    let alpha = 1.5;
+    let tree = Chain::new(Arc::new(Gaussian::standard()))
+        .glm(alpha, Arc::new(Noiseless::new(PiecewiseLinear::abs())))
+        .unwrap();
+    let found = simulate(&tree, &Start::Spectral, 3, "x");
+    // 1 = α (1 - q) E G²/(1 + qG), G = y² - 1.
+    let growth = |q: f64| {
+        normal(|y| {
+            let g = y * y - 1.0;
+            g * g / (1.0 + q * g)
+        })
+    };
+    let (mut low, mut high) = (0.0, 0.9);
+    for _ in 0..50 {
+        let q = 0.5 * (low + high);
+        if alpha * (1.0 - q) * growth(q) > 1.0 {
+            low = q;
+        } else {
+            high = q;
+        }
+    }
+    let mut q = low;
+    for (t, [claimed, overlap]) in found.into_iter().enumerate() {
+        check("claimed", t, claimed, 1.0 - q);
+        check("overlap", t, overlap, q);
+        // E g² = 1/V - E y² sech²(yω/V)/V².
+        let v = 1.0 - q;
+        let left = normal(|a| {
+            let omega = q.sqrt() * a;
+            normal(|b| {
+                let y = omega + v.sqrt() * b;
+                (y / (y * omega / v).cosh()).powi(2)
+            })
+        });
+        let a = alpha * (1.0 - left / v) / v;
+        q = a / (1.0 + a);
     }
 }

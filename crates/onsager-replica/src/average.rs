@@ -17,4 +17,6 @@ pub use error::AverageError;
 pub use general::{Order, Overlap, Score, layer_general, prior_general};
 pub use law::{PriorAverage, prior};
 pub use layer::{LayerAverage, layer};
-pub use output::{LabelErrors, OutputAverage, label_errors, output, output_growth};
+pub use output::{
+    LabelErrors, OutputAverage, label_errors, output, output_filtered, output_growth,
+};

@@ -316,10 +316,10 @@ pub(crate) fn between(
     let target = Constraint::LogNoise(log_noise);
     if let Some(c) = correct(set, guess, &target, &linear)? {
         let along = dot(&towards, &minus(&c.u, &a.u)) / dot(&towards, &towards);
-        if (-1e-6..=1.0 + 1e-6).contains(&along) {
-            if let Some(point) = Point::new(set, c.u, c.at, &towards)? {
-                return Ok(point);
-            }
+        if (-1e-6..=1.0 + 1e-6).contains(&along)
+            && let Some(point) = Point::new(set, c.u, c.at, &towards)?
+        {
+            return Ok(point);
         }
     }
     // Sure: bisection along the chord; near folds the noise is no coordinate.

@@ -1,9 +1,10 @@
-//! Spectral methods for spiked matrices: principal components, with and without the prior's
-//! covariance.
+//! Spectral methods for spiked matrices and for even outputs: leading eigenvectors, with and without the
+//! prior's covariance.
 
 mod covariance;
 mod given;
 mod operator;
+mod sensed;
 
 use onsager_model::Tree;
 use serde::Serialize;
@@ -11,6 +12,7 @@ use serde::Serialize;
 pub use covariance::{Covariance, Status};
 pub use given::{GivenSpike, lamp_given};
 pub use operator::{Spectrum, SpikedMatrix, lamp_spectrum, pca_spectrum};
+pub use sensed::Sensed;
 
 use crate::ReplicaError;
 use crate::chain::StateEvolution;
@@ -28,7 +30,8 @@ pub struct SpectralPrediction {
     /// The same for the left factor of a product.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mse_left: Option<f64>,
-    /// Noise above which the eigenvector is uninformative.
+    /// Noise above which the eigenvector is uninformative; behind outputs, the ratio of measurements
+    /// below which it is.
     pub threshold: f64,
 }
 
@@ -50,7 +53,8 @@ impl SpectralPrediction {
 }
 
 /// Principal component of `Y/√p`, `cos² = max(0, 1 - Δ/ρ²)`, or leading singular vectors of a
-/// rectangular matrix: the overlaps of [`pca_spectrum`].
+/// rectangular matrix: the overlaps of [`pca_spectrum`]. Behind outputs, the leading eigenvector of
+/// `Aᵀ diag(T) A/p`, see [`Sensed`].
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -70,8 +74,11 @@ impl SpectralPrediction {
 /// - **Source**: the transition of spiked matrices, blind to the prior.
 ///
 /// # Errors
-/// An observation that is not a spiked matrix.
+/// An observation that is neither a spiked matrix nor even outputs.
 pub fn pca(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
+    if let Some(sensed) = Sensed::of(tree)? {
+        return sensed.blind();
+    }
     let matrix = SpikedMatrix::of(tree)?;
     let rho = tree.signal().second_moment;
     let found = pca_spectrum(rho, matrix)?;
@@ -81,10 +88,10 @@ pub fn pca(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
 }
 
 /// Linearised message passing: the leading eigenvector of [`lamp_spectrum`], `K` the covariance of
-/// the signal given its weights.
+/// the signal given its weights; behind outputs, that of `K Aᵀ diag(T) A/p`, see [`Sensed`].
 ///
-/// Its threshold is that of weak recovery. For linear layers and a Gaussian left factor it is
-/// Bayes-optimal.
+/// Its threshold is that of weak recovery. In a spiked matrix, for linear layers and a Gaussian left
+/// factor, it is Bayes-optimal.
 ///
 /// - **Domain**: signals and left factors that [`Covariance`] covers; with a mean on either side
 ///   there is no threshold.
@@ -98,12 +105,23 @@ pub fn pca(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
 ///     .spiked_wigner(4.0)?;
 /// let lamp = onsager_replica::spectral::lamp(&tree)?;
 /// assert_eq!((lamp.cos_squared, lamp.threshold), (0.0, 3.0));
+/// # use onsager_scalar::likelihood::Noiseless;
+/// let tree = Chain::new(Arc::new(Gaussian::standard()))
+///     .layer(2.0, Arc::new(PiecewiseLinear::linear()))
+///     .glm(0.4, Arc::new(Noiseless::new(PiecewiseLinear::abs())))?;
+/// let lamp = onsager_replica::spectral::lamp(&tree)?; // above 1/(2 (1 + α)), below 1/2
+/// assert!((lamp.threshold - 1.0 / 6.0).abs() < 1e-12 && lamp.cos_squared > 0.2);
+/// assert_eq!(onsager_replica::spectral::pca(&tree)?.cos_squared, 0.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// An observation that is not a spiked matrix; as for [`Covariance::of`].
+/// An observation that is neither a spiked matrix nor even outputs; as for [`Covariance::of`]; a mean
+/// behind outputs.
 pub fn lamp(tree: &Tree) -> Result<SpectralPrediction, ReplicaError> {
+    if let Some(sensed) = Sensed::of(tree)? {
+        return sensed.predict(&Covariance::of(tree)?);
+    }
     let matrix = SpikedMatrix::of(tree)?;
     lamp_within(&Covariance::of(tree)?, matrix)
 }
@@ -141,8 +159,11 @@ pub fn lamp_within(
 /// # Errors
 /// As for [`lamp`]; a signal or a left factor that is not centred, a left factor with layers.
 pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f64>, ReplicaError> {
-    let (covariance, matrix) = linearised(tree)?;
-    let levels = covariance.levels(matrix)?;
+    let (covariance, observed) = linearised(tree)?;
+    let levels = match &observed {
+        Observed::Matrix(matrix) => covariance.levels(*matrix)?,
+        Observed::Outputs(sensed) => sensed.levels(&covariance)?,
+    };
     let declared = tree.variables()[..=tree.signal_index()]
         .iter()
         .filter(|v| !v.is_field);
@@ -155,6 +176,9 @@ pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f
         .map(|(i, variable)| (variable.name.clone(), overlap(i)))
         .collect();
     let cos_squared = overlaps[&tree.signal().name] / tree.signal().second_moment;
+    let Observed::Matrix(matrix) = observed else {
+        return Ok(overlaps);
+    };
     for left in &tree.variables()[tree.signal_index() + 1..] {
         let cos_squared = covariance.overlap_left(matrix, cos_squared).unwrap_or(0.0);
         overlaps.insert(left.name.clone(), left.second_moment * cos_squared);
@@ -163,16 +187,25 @@ pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f
 }
 
 /// What a start from linearised message passing works with, where zero is its fixed point.
-fn linearised(tree: &Tree) -> Result<(Covariance, SpikedMatrix), ReplicaError> {
-    let matrix = SpikedMatrix::of(tree)?;
+fn linearised(tree: &Tree) -> Result<(Covariance, Observed), ReplicaError> {
+    let observed = match Sensed::of(tree)? {
+        Some(sensed) => Observed::Outputs(sensed),
+        None => Observed::Matrix(SpikedMatrix::of(tree)?),
+    };
     let refused = |what: &str| Err(ReplicaError::NotSupported(what.into()));
     if StateEvolution::new(tree)?.origin().is_none() {
         return refused("linearised message passing needs centred factors");
     }
     // Only the latent of a left factor without layers ends the tree.
     let left = &tree.variables()[tree.signal_index() + 1..];
-    if left.len() > 1 {
+    if left.len() > 1 && matches!(observed, Observed::Matrix(_)) {
         return refused("linearised message passing with a layered left factor");
     }
-    Ok((Covariance::of(tree)?, matrix))
+    Ok((Covariance::of(tree)?, observed))
+}
+
+/// What the signal is seen through.
+enum Observed {
+    Matrix(SpikedMatrix),
+    Outputs(Sensed),
 }

@@ -437,3 +437,165 @@ fn a_given_spike_that_is_typical_is_a_gaussian_one() {
     assert!(lamp_given(&[0.0, 1.0], &[1.0, 0.0], 1.0).is_err());
     assert!(lamp_given(&[1.0], &[1.0], 0.0).is_err());
 }
+
+/// Spectral methods of signals behind outputs.
+mod outputs {
+    use std::sync::Arc;
+
+    use onsager_model::Tree;
+    use onsager_replica::average::{output_filtered, output_growth};
+    use onsager_replica::spectral::{lamp, lamp_overlaps, pca};
+    use onsager_replica::{Start, trajectory};
+    use onsager_scalar::Likelihood;
+    use onsager_scalar::activation::PiecewiseLinear;
+    use onsager_scalar::likelihood::{Additive, Blurred, Noiseless};
+    use onsager_scalar::prior::Gaussian;
+    use onsager_scalar::special::{erfcx, ndtr, normal_density};
+
+    use super::common::{chain, close, predict};
+
+    fn abs() -> Arc<dyn Likelihood> {
+        Arc::new(Noiseless::new(PiecewiseLinear::abs()))
+    }
+
+    fn tree(layers: &[(&str, f64)], aspect: f64) -> Tree {
+        let chain = chain(Gaussian::standard(), layers);
+        chain.glm(aspect, abs()).unwrap()
+    }
+
+    /// `E 1/(a + y²) = √(π/2a) exp(a/2) erfc √(a/2)`, of which the average for absolute values is made.
+    #[test]
+    fn exact_absolute_values_are_heard_as_the_closed_form_says() {
+        for (q, r) in [(0.2, 1.0), (0.9, 1.0), (0.35, 0.7), (0.999_99, 1.0)] {
+            let share: f64 = q / r;
+            let a = (1.0 - share) / share;
+            let inverse = (0.5 * std::f64::consts::PI / a).sqrt() * erfcx((0.5 * a).sqrt());
+            let expected = (inverse / share - 1.0) / (q * q);
+            let found = output_filtered(abs().as_ref(), q, r).unwrap();
+            close(found / expected, 1.0, 1e-9);
+        }
+    }
+
+    /// Two labels: their probabilities, and the mean squares of a field inside and outside.
+    #[test]
+    fn a_door_is_heard_as_its_two_labels_say() {
+        let (width, r, q) = (0.7, 1.6f64, 0.8);
+        let door = Noiseless::new(PiecewiseLinear::door(width).unwrap());
+        let u = width / r.sqrt();
+        let (outside, edge) = (2.0 * ndtr(-u), 2.0 * u * normal_density(u));
+        // E h²/r - 1 = ±2u φ(u)/P.
+        let expected: f64 = [(outside, edge), (1.0 - outside, -edge)]
+            .map(|(chance, moved)| {
+                let g = moved / chance / r;
+                chance * g * g / (1.0 + q * g)
+            })
+            .iter()
+            .sum();
+        close(output_filtered(&door, q, r).unwrap(), expected, 1e-12);
+    }
+
+    /// Against sums over a fine grid of fields and of the noise, and the growth of the general average.
+    #[test]
+    fn noisy_outputs_are_heard_as_brute_force_says() {
+        let phis = [PiecewiseLinear::abs(), PiecewiseLinear::door(0.9).unwrap()];
+        for phi in phis {
+            for (noise, q, r) in [(0.3, 0.0, 1.3), (0.3, 0.9, 1.3), (0.02, 0.5, 0.8)] {
+                let law = Additive::new(Arc::new(phi.clone()), noise).unwrap();
+                let found = output_filtered(&law, q, r).unwrap();
+                if q == 0.0 {
+                    let growth = output_growth(&law, r).unwrap();
+                    close(found / growth, 1.0, 1e-8);
+                }
+                let half = 120;
+                let step = 7.5 / f64::from(half);
+                let (mut sum, mut norm) = (0.0, 0.0);
+                for i in -half..half {
+                    for j in -half..half {
+                        let [a, b] = [i, j].map(|k| (f64::from(k) + 0.5) * step);
+                        let h = r.sqrt() * a;
+                        let y = onsager_scalar::Activation::apply(&phi, h) + noise.sqrt() * b;
+                        let g = -law.observe(y, 0.0, r).curvature;
+                        let weight = normal_density(a) * normal_density(b);
+                        sum += weight * g * g / (1.0 + q * g);
+                        norm += weight;
+                    }
+                }
+                // The grid cuts cells at the edges of the door.
+                close(found / (sum / norm), 1.0, 0.01);
+            }
+        }
+    }
+
+    /// Noise in front of the output only widens the field.
+    #[test]
+    fn blurred_outputs_are_those_of_a_wider_field() {
+        let sharp = Arc::new(Noiseless::new(PiecewiseLinear::abs()));
+        let blurred = Blurred::new(sharp, 0.4).unwrap();
+        let wider = output_filtered(abs().as_ref(), 0.5, 1.4).unwrap();
+        close(output_filtered(&blurred, 0.5, 1.0).unwrap(), wider, 1e-12);
+    }
+
+    #[test]
+    fn thresholds_are_those_of_weak_recovery() {
+        let p = 4.0 / (std::f64::consts::PI * std::f64::consts::PI);
+        for (layers, square) in [
+            (vec![], 1.0),
+            (vec![("linear", 2.0)], 3.0),
+            (vec![("sign", 2.0)], 1.0 + 2.0 * p),
+        ] {
+            let critical = 0.5 / square;
+            close(
+                lamp(&tree(&layers, 1.0)).unwrap().threshold,
+                critical,
+                1e-12,
+            );
+            let at = |aspect| lamp(&tree(&layers, aspect)).unwrap().cos_squared;
+            assert_eq!(at(0.999 * critical), 0.0);
+            let above = at(1.001 * critical);
+            assert!(0.0 < above && above < 0.01, "{layers:?}: {above}");
+            let blind = pca(&tree(&layers, 0.8)).unwrap();
+            close(blind.threshold, 0.5, 1e-12);
+            // Message passing knows more than its linearisation, and that more than nothing.
+            let optimal = predict(&tree(&layers, 0.8)).algorithmic;
+            let known = [optimal.overlap, at(0.8), blind.cos_squared];
+            assert!(known[0] > known[1] && known[1] >= known[2], "{known:?}");
+        }
+    }
+
+    /// Without a prior, `1 = α (1 - q) E G²/(1 + qG)`.
+    #[test]
+    fn the_overlap_solves_its_equation() {
+        let (alpha, found) = (1.3, pca(&tree(&[("sign", 2.0)], 1.3)).unwrap());
+        let q = found.cos_squared;
+        let a = (1.0 - q) / q;
+        let inverse = (0.5 * std::f64::consts::PI / a).sqrt() * erfcx((0.5 * a).sqrt());
+        close(alpha * (1.0 - q) * (inverse / q - 1.0) / (q * q), 1.0, 1e-9);
+        close(found.mse, 1.0 - q, 1e-15);
+        assert_eq!(lamp(&tree(&[], 1.3)).unwrap(), found);
+    }
+
+    #[test]
+    fn trajectories_start_from_the_overlaps_of_the_linear_theory() {
+        let tree = tree(&[("linear", 2.0)], 0.4);
+        let start = lamp_overlaps(&tree).unwrap();
+        close(start["x"], lamp(&tree).unwrap().cos_squared, 1e-12);
+        let run = trajectory(&tree, &Start::Overlaps(start), 400).unwrap();
+        assert!(run.steps[1].mmse < run.steps[0].mmse);
+        close(run.steps[400].mmse, predict(&tree).algorithmic.mmse, 1e-6);
+    }
+
+    #[test]
+    fn what_theory_does_not_cover_is_refused() {
+        let relu = tree(&[("relu", 2.0)], 1.0);
+        assert!(lamp(&relu).is_err() && lamp_overlaps(&relu).is_err());
+        assert!(pca(&relu).unwrap().cos_squared > 0.0);
+        let linear = Arc::new(Noiseless::new(PiecewiseLinear::linear()));
+        let sensed = chain(Gaussian::standard(), &[]).glm(2.0, linear).unwrap();
+        for error in [lamp(&sensed).unwrap_err(), pca(&sensed).unwrap_err()] {
+            assert_eq!(
+                error.to_string(),
+                "not supported yet: a spectral method of outputs that differ for h and -h"
+            );
+        }
+    }
+}

@@ -307,6 +307,73 @@ fn simulations_take_their_options() {
 }
 
 #[test]
+fn phase_retrieval_has_spectral_methods_and_their_start() {
+    let glm = |name: &str, activation: &str, output: &str| {
+        file(
+            name,
+            &LINEAR
+                .replace(
+                    "activation = \"linear\"",
+                    &format!("activation = \"{activation}\""),
+                )
+                .replace("output = \"linear\"", &format!("output = \"{output}\"")),
+        )
+    };
+    let model = glm("phase-linear.toml", "linear", "abs");
+    let base = [
+        "simulate", &model, "--size", "300", "--trials", "12", "--seed", "1",
+    ];
+    let mut overlaps = Vec::new();
+    for algorithm in ["pca", "lamp"] {
+        let found = json(&[&base[..], &["--algorithm", algorithm]].concat());
+        let predicted = found["prediction"]["mse"].as_f64().unwrap();
+        let error = found["mse"]["standard_error"].as_f64().unwrap();
+        near(&found["mse"]["mean"], predicted, 5.0 * error + 5.0 / 300.0);
+        overlaps.push(1.0 - predicted);
+    }
+    assert!(overlaps[1] > 2.0 * overlaps[0], "{overlaps:?}");
+    let found = json(&[&base[..], &["--start", "spectral"]].concat());
+    assert_eq!(found["status"]["converged"], 12);
+    assert!(found["mse"]["median"].as_f64().unwrap() < 1e-6);
+    let steps = json(&[
+        "predict",
+        &model,
+        "--trajectory",
+        "2",
+        "--start",
+        "spectral",
+    ]);
+    near(&steps["trajectory"][0]["mmse"], 1.0 - overlaps[1], 1e-9);
+    for (model, options, message) in [
+        (
+            glm("phase-relu.toml", "relu", "abs"),
+            &["--algorithm", "lamp"][..],
+            "whose mean is not zero",
+        ),
+        (
+            glm("phase-relu.toml", "relu", "abs"),
+            &["--start", "spectral"],
+            "whose mean is not zero",
+        ),
+        (
+            glm("sensed.toml", "linear", "linear"),
+            &["--algorithm", "pca"],
+            "differ for h and -h",
+        ),
+        (
+            glm("sensed.toml", "linear", "linear"),
+            &["--start", "spectral"],
+            "differ for h and -h",
+        ),
+    ] {
+        let output = onsager(&[&["simulate", &model, "--size", "40"][..], options].concat());
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn simulations_of_rectangular_matrices_have_two_sides() {
     let model = wishart("wishart-simulate.toml", &[("linear", 2.0)]);
     let base = [

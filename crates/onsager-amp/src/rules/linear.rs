@@ -285,6 +285,10 @@ impl<F: Field> Rule<F> for Linear<F> {
         }
     }
 
+    fn recall(&mut self, scores: DMatrix<F>) {
+        self.score = Some(scores);
+    }
+
     fn products(&self) -> u64 {
         let products = self.matrix.products();
         products.forward + products.adjoint

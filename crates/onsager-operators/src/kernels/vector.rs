@@ -99,7 +99,7 @@ macro_rules! kernels {
                 for (c, x) in x8.iter().enumerate() {
                     let x = read(x);
                     for r in 0..R {
-                        if c % LINE == 0 {
+                        if c.is_multiple_of(LINE) {
                             expect(&row8[r][c], IN_ROW);
                         }
                         let v = load(&row8[r][c]);
@@ -136,7 +136,7 @@ macro_rules! kernels {
                     let mut t = read(y);
                     for r in 0..R {
                         // Half of the rows: the others are fetched while they are summed.
-                        if r % 2 == 0 && c % LINE == 0 {
+                        if r % 2 == 0 && c.is_multiple_of(LINE) {
                             expect(&row8[r][c], ahead);
                         }
                         let v = load(&row8[r][c]);

@@ -68,7 +68,7 @@ pub(crate) struct Arguments {
 enum Algorithm {
     /// Approximate message passing.
     Amp,
-    /// Leading eigenvector of the data.
+    /// Leading eigenvector of the data, blind to the prior.
     Pca,
     /// Leading eigenvector of linearised message passing.
     Lamp,
@@ -508,10 +508,10 @@ fn prediction(arguments: &Arguments, tree: &Tree, sizes: &[usize]) -> Option<Pre
         let most = found.fixed_points.iter().rev().find(|point| point.stable);
         let mse = match arguments.algorithm {
             Algorithm::Pca => theory::pca(&tree).ok(),
-            Algorithm::Lamp => theory::SpikedMatrix::of(&tree)
-                .ok()
-                .zip(super::spectrum::covariance(&tree).ok())
-                .and_then(|(matrix, k)| theory::lamp_within(&k, matrix).ok()),
+            Algorithm::Lamp => theory::lamp(&tree).ok().or_else(|| {
+                let matrix = theory::SpikedMatrix::of(&tree).ok()?;
+                theory::lamp_within(&super::spectrum::covariance(&tree).ok()?, matrix).ok()
+            }),
             Algorithm::Amp | Algorithm::Vamp | Algorithm::Ep => None,
         };
         let reached = most.filter(|_| informed).unwrap_or(&found.algorithmic);
