@@ -1,9 +1,10 @@
 use crate::figures::{
-    denoising, gap_frozen, gap_sparse, glm_critical, glm_depth, glm_lamp, glm_mse, glm_noise,
-    glm_perceptron, glm_phases, glm_potential, lamp_bayes, lamp_critical, lamp_fashion, lamp_mmse,
-    lamp_spectra, latent_descent, lattice_bits, lattice_detect, lattice_noise, lattice_prior,
-    lattice_scaling, lattice_time, phase_maps, sparse_phases, spiked_depth, spiked_escape,
-    spiked_fashion, spiked_mmse, spiked_potential, spiked_steps, spiked_wishart, wishart_phases,
+    denoising, gap_frozen, gap_sparse, glm_critical, glm_depth, glm_fashion, glm_lamp, glm_mse,
+    glm_noise, glm_perceptron, glm_phases, glm_potential, lamp_bayes, lamp_critical, lamp_fashion,
+    lamp_mmse, lamp_spectra, latent_descent, lattice_bits, lattice_detect, lattice_noise,
+    lattice_prior, lattice_scaling, lattice_time, phase_maps, sparse_phases, spiked_depth,
+    spiked_escape, spiked_fashion, spiked_mmse, spiked_potential, spiked_steps, spiked_wishart,
+    wishart_phases,
 };
 use crate::{Figure, FigureError};
 
@@ -36,6 +37,7 @@ pub const REGISTRY: &[&dyn Figure] = &[
     &glm_noise::GlmNoise,
     &glm_depth::GlmDepth,
     &glm_lamp::GlmLamp,
+    &glm_fashion::GlmFashion,
     &lattice_bits::LatticeBits,
     &lattice_scaling::LatticeScaling,
     &lattice_noise::LatticeNoise,

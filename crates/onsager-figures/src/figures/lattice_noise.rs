@@ -47,7 +47,8 @@ const FOUND: f64 = 1e-3;
 /// `3 n^(-1/2)` away or more, and where not.
 fn tried(profile: Profile) -> (usize, &'static [f64], &'static [f64]) {
     profile.pick(
-        (400, &[0.95, 1.35], &[]),
+        // The smaller one is n = d + 1.
+        (625, &[1.0016, 1.35], &[]),
         (1600, &[1.05, 1.2, 1.35], &[1.1]),
         (3200, &[1.05, 1.2, 1.35, 1.5], &[1.1, 1.15]),
     )
@@ -207,7 +208,7 @@ impl Figure for LatticeNoise {
             values,
         );
         let line = theory.value(LINE, PASSING, 0.0);
-        let samples = || Axis::linear("samples per component n/d").range(0.9, 1.55);
+        let samples = || Axis::linear("samples per component n/d").range(0.98, 1.55);
         let mut left = Plot::new(
             format!("lattice reduction at d = {DIMENSION}, message passing far larger"),
             samples(),

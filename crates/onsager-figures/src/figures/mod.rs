@@ -6,6 +6,7 @@ pub(crate) mod gap_frozen;
 pub(crate) mod gap_sparse;
 pub(crate) mod glm_critical;
 pub(crate) mod glm_depth;
+pub(crate) mod glm_fashion;
 pub(crate) mod glm_lamp;
 pub(crate) mod glm_mse;
 pub(crate) mod glm_noise;

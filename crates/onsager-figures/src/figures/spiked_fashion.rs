@@ -24,7 +24,7 @@ use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 pub(crate) struct SpikedFashion;
 
 /// A coat and a shoe, by their positions in the test set.
-const ITEMS: [(&str, usize); 2] = [("coat", 2209), ("shoe", 6209)];
+pub(crate) const ITEMS: [(&str, usize); 2] = [("coat", 2209), ("shoe", 6209)];
 /// Noises of the recovered images.
 const SHOWN: [f64; 5] = [0.01, 0.1, 1.0, 2.0, 10.0];
 /// Noises at which means of the principal component are judged: within `3 p^(-1/3)` of its
@@ -41,7 +41,7 @@ const NOTHING: f64 = 0.1;
 /// a standard deviation of 0.023 at the largest noise; at noise 1 the two methods differ by 0.8.
 const CLOSE: f64 = 0.08;
 /// Rows and columns of pixels that are averaged at sizes p/4, p/2, p.
-const BLOCKS: [(usize, usize); 3] = [(2, 2), (1, 2), (1, 1)];
+pub(crate) const BLOCKS: [(usize, usize); 3] = [(2, 2), (1, 2), (1, 1)];
 
 impl Figure for SpikedFashion {
     fn id(&self) -> &'static str {
@@ -215,7 +215,7 @@ fn estimate(item: &str, method: &str, noise: f64) -> String {
 }
 
 /// Pixels after averaging.
-fn size(level: usize) -> usize {
+pub(crate) fn size(level: usize) -> usize {
     PIXELS / (BLOCKS[level].0 * BLOCKS[level].1)
 }
 
@@ -230,7 +230,7 @@ fn draws(profile: Profile, noise: f64) -> usize {
 
 /// What all points share: it depends on nothing but the packaged file.
 pub(crate) struct Data {
-    images: FashionMnist,
+    pub(crate) images: FashionMnist,
     pub(crate) covariance: Shifted<Symmetric>,
     pub(crate) eigen: Eigen,
 }
@@ -242,7 +242,7 @@ pub(crate) fn data() -> Result<&'static Data, FigureError> {
     DATA.as_ref().map_err(|reason| bad(reason.clone()))
 }
 
-fn bad(reason: String) -> FigureError {
+pub(crate) fn bad(reason: String) -> FigureError {
     FigureError::Data {
         name: "fashion_mnist.safetensors",
         reason,
@@ -282,7 +282,7 @@ impl Data {
 }
 
 /// Means over blocks of pixels, row by row.
-fn averaged(image: &[f64], (rows, columns): (usize, usize)) -> Vec<f64> {
+pub(crate) fn averaged(image: &[f64], (rows, columns): (usize, usize)) -> Vec<f64> {
     let width = SIDE / columns;
     let mut sums = vec![0.0; (SIDE / rows) * width];
     for (pixel, value) in image.iter().enumerate() {
@@ -293,7 +293,11 @@ fn averaged(image: &[f64], (rows, columns): (usize, usize)) -> Vec<f64> {
 }
 
 /// An image at one resolution as a spike: mean 0, squared norm `p`.
-fn spike(images: &FashionMnist, number: usize, level: usize) -> Result<Vec<f64>, FigureError> {
+pub(crate) fn spike(
+    images: &FashionMnist,
+    number: usize,
+    level: usize,
+) -> Result<Vec<f64>, FigureError> {
     let full = images
         .spike(number)
         .ok_or_else(|| bad(format!("image {number} is missing or of one grey")))?;
@@ -304,7 +308,7 @@ fn spike(images: &FashionMnist, number: usize, level: usize) -> Result<Vec<f64>,
 }
 
 /// The image at a position of the test set.
-fn full_spike(images: &FashionMnist, position: usize) -> Result<Vec<f64>, FigureError> {
+pub(crate) fn full_spike(images: &FashionMnist, position: usize) -> Result<Vec<f64>, FigureError> {
     let number = images.number_of(position).unwrap_or(images.len());
     spike(images, number, BLOCKS.len() - 1)
 }
