@@ -99,11 +99,11 @@ impl Figure for GlmFashion {
         let mut jobs = Vec::new();
         let images = count(profile);
         for &ratio in judged(profile) {
-            for level in 0..RANKS.len() {
+            for (level, rank) in RANKS.into_iter().enumerate() {
                 let key = format!("sensing p={} α={ratio} images={images}", size(level));
                 jobs.push(Job::new(key, move |context| {
                     let errors = sensed(context, level, ratio, images)?;
-                    Ok(vec![Row::measured(ERROR, RANKS[level], ratio, errors)])
+                    Ok(vec![Row::measured(ERROR, rank, ratio, errors)])
                 }));
             }
         }
