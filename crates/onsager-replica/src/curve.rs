@@ -135,8 +135,8 @@ impl StateEvolution {
     /// is as strong as the signal: `ρ²` for a spiked Wigner matrix, `ρ` for a direct observation).
     ///
     /// - **Completeness**: a chain has one fixed point at most for every snr of its latent, so the
-    ///   curve is complete where it was sought: `snr E x²` of the latent from 1e-12 to 1e11 on a grid of
-    ///   ratio 2, connected pieces followed whole. Beside the signal of a product there is one for
+    ///   curve is complete where it was sought: `snr E x²` of the latent from 1e-35 (1e-12 beside zero overlap)
+    ///   to 1e11 on a grid of ratio 2, connected pieces followed whole. Beside the signal of a product there is one for
     ///   every fixed point of the other factor that balances it; these are read off its own curve.
     /// - **Accuracy**: points solve the equations to 1e-9 in the logarithm of every snr, folds are
     ///   extrema of the noise to 1e-8.

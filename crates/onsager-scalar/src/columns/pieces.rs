@@ -44,8 +44,8 @@ impl Kernel<4, 7> for HalfLines {
         for i in 0..N {
             let message = [a[i], b[i], omega[i], v[i]];
             let is_sharp = a[i] * v[i] * steepest > 1.0;
-            let below = Part::half(&self.below, -1.0, self.below.upper, message, is_sharp);
-            let above = Part::half(&self.above, 1.0, self.above.lower, message, is_sharp);
+            let below = Part::on::<-1>(&self.below, message, is_sharp);
+            let above = Part::on::<1>(&self.above, message, is_sharp);
             let difference = if self.below.slope == -self.above.slope && self.above.slope != 0.0 {
                 self.odds(&below, &above, message)
             } else {
@@ -132,36 +132,39 @@ pub(crate) struct Likelihoods<'a>(pub(crate) &'a [Piece]);
 impl Kernel<4, 1> for Likelihoods<'_> {
     #[inline(always)]
     fn block<const N: usize>(&self, [a, y, omega, v]: &Given<N>, out: &mut [[f64; N]; 1]) {
-        let (mut exponent, mut factor) = ([f64::NEG_INFINITY; N], [0.0; N]);
+        let given = [*a, *y, *omega, *v];
+        let mut masses = [[f64::NEG_INFINITY; N], [0.0; N]];
         for &piece in self.0 {
             if piece.lower == f64::NEG_INFINITY && piece.upper == f64::INFINITY {
                 for i in 0..N {
                     let whole = piece.whole(a[i], a[i] * y[i], omega[i], v[i]);
-                    (exponent[i], factor[i]) = (whole.exponent(true), 1.0 / whole.d.sqrt());
+                    (masses[0][i], masses[1][i]) = (whole.exponent(true), 1.0 / whole.d.sqrt());
                 }
             } else if piece.lower == f64::NEG_INFINITY {
-                for i in 0..N {
-                    let message = [a[i], a[i] * y[i], omega[i], v[i]];
-                    let part = Part::half(&piece, -1.0, piece.upper, message, true);
-                    part.weigh(&mut exponent[i], &mut factor[i]);
-                }
+                weigh::<N, -1>(&mut masses, piece, &given);
             } else if piece.upper == f64::INFINITY {
-                for i in 0..N {
-                    let message = [a[i], a[i] * y[i], omega[i], v[i]];
-                    let part = Part::half(&piece, 1.0, piece.lower, message, true);
-                    part.weigh(&mut exponent[i], &mut factor[i]);
-                }
+                weigh::<N, 1>(&mut masses, piece, &given);
             } else {
-                for i in 0..N {
-                    let message = [a[i], a[i] * y[i], omega[i], v[i]];
-                    let part = Part::between(&piece, message, true);
-                    part.weigh(&mut exponent[i], &mut factor[i]);
-                }
+                weigh::<N, 0>(&mut masses, piece, &given);
             }
         }
         for i in 0..N {
-            out[0][i] = exponent[i] + ln(factor[i]);
+            out[0][i] = masses[0][i] + ln(masses[1][i]);
         }
+    }
+}
+
+/// Adds the likelihood of a piece, as [`add`] its channel.
+#[inline(always)]
+fn weigh<const N: usize, const SIDE: i8>(
+    [exponent, factor]: &mut [[f64; N]; 2],
+    piece: Piece,
+    [a, y, omega, v]: &Given<N>,
+) {
+    for i in 0..N {
+        let message = [a[i], a[i] * y[i], omega[i], v[i]];
+        let part = Part::on::<SIDE>(&piece, message, true);
+        part.weigh(&mut exponent[i], &mut factor[i]);
     }
 }
 
@@ -182,11 +185,7 @@ fn add<const N: usize, const SIDE: i8>(
             offset: piece.offset - origin[i],
             ..piece
         };
-        let part = match SIDE {
-            -1 => Part::half(&moved, -1.0, piece.upper, message, is_sharp),
-            1 => Part::half(&moved, 1.0, piece.lower, message, is_sharp),
-            _ => Part::between(&moved, message, is_sharp),
-        };
+        let part = Part::on::<SIDE>(&moved, message, is_sharp);
         Part::load(sum, i).and(&part).store(sum, i);
     }
 }
@@ -217,6 +216,16 @@ struct Part {
 }
 
 impl Part {
+    /// `piece` below its end (`SIDE` -1), above it (1) or between its ends.
+    #[inline(always)]
+    fn on<const SIDE: i8>(piece: &Piece, message: [f64; 4], is_sharp: bool) -> Self {
+        match SIDE {
+            -1 => Self::half(piece, -1.0, piece.upper, message, is_sharp),
+            1 => Self::half(piece, 1.0, piece.lower, message, is_sharp),
+            _ => Self::between(piece, message, is_sharp),
+        }
+    }
+
     /// `piece` where `side · (h - end) > 0`.
     #[inline(always)]
     fn half(
