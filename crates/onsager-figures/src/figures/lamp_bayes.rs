@@ -92,7 +92,7 @@ impl Figure for LampBayes {
     }
 
     fn simulation(&self, profile: Profile) -> Vec<Job> {
-        let (count, shown_count) = (profile.pick(96, 96, 240), profile.pick(24, 48, 240));
+        let (count, shown_count) = (profile.pick(200, 240, 240), profile.pick(24, 48, 240));
         let sizes = ladder(size(profile));
         let mut jobs = Vec::new();
         for (family, name) in FAMILIES.into_iter().enumerate() {

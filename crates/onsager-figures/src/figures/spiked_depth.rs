@@ -156,9 +156,9 @@ fn plan(profile: Profile, name: &str, depth: usize, threshold: Option<f64>) -> O
     // Fractions of the threshold; for relu multiples of ρ², near which its error changes most.
     let scale = threshold.unwrap_or(0.25f64.powi(depth as i32));
     let (fractions, trials): (&[f64], _) = match (profile, name, depth) {
-        (Profile::Quick, "linear", 1) => (&[0.05, 0.1, 0.2, 3.0], 640),
+        (Profile::Quick, "linear", 1) => (&[0.05, 0.1, 0.15, 3.0], 640),
         (Profile::Quick, "linear", 2) => (&[0.1, 3.0], 128),
-        (Profile::Quick, "sign", 1) => (&[0.3, 3.0], 128),
+        (Profile::Quick, "sign", 1) => (&[0.2, 3.0], 960),
         (Profile::Quick, ..) => return None,
         (Profile::Standard, "linear", 1) => (&[0.05, 0.1, 0.2, 3.0], 360),
         (Profile::Standard, "linear", 2) => (&[0.1, 3.0], 480),
