@@ -576,6 +576,18 @@ fn wrong_input_is_refused_in_one_line_with_exit_code_2() {
             &["infer", "spiked-sign", "--data", "y=y.npy", "--out", "o"],
             "infer with algorithm \"amp\" is not supported yet",
         ),
+        (
+            &[
+                &s[..],
+                &["50", "--algorithm", "lamp", "--start", "spectral"],
+            ]
+            .concat(),
+            "--start is an option of --algorithm amp, got \"lamp\"",
+        ),
+        (
+            &[&s[..], &["50", "--algorithm", "pca", "--damping", "0.5"]].concat(),
+            "--damping is an option of --algorithm amp, got \"pca\"",
+        ),
         (&d[..1], "<MODEL>"),
         (&d[..2], "--x"),
         (

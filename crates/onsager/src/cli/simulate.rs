@@ -34,22 +34,17 @@ pub(crate) struct Arguments {
     /// What to run.
     #[arg(long, value_enum, default_value_t = Algorithm::Amp)]
     algorithm: Algorithm,
-    /// Where message passing starts.
-    #[arg(long, value_enum, default_value_t = Start::Uninformed)]
-    start: Start,
+    /// Where message passing starts; uninformed if absent.
+    #[arg(long, value_enum)]
+    start: Option<Start>,
     /// Trials at a time, each with its own matrices in memory; of a single trial, threads inside
     /// its products.
     #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
     threads: usize,
     /// Further random starts at most: the first that solves data without noise, or the best by
-    /// evidence.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 0,
-        allow_hyphen_values = true
-    )]
-    restarts: usize,
+    /// evidence; none if absent.
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    restarts: Option<usize>,
     /// Fixed weight of the old messages, in [0, 1); adaptive if absent.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     damping: Option<f64>,
@@ -78,6 +73,18 @@ enum Algorithm {
     /// Expectation propagation.
     #[value(hide = true)]
     Ep,
+}
+
+impl Algorithm {
+    fn name(self) -> &'static str {
+        match self {
+            Algorithm::Amp => "amp",
+            Algorithm::Pca => "pca",
+            Algorithm::Lamp => "lamp",
+            Algorithm::Vamp => "vamp",
+            Algorithm::Ep => "ep",
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -232,15 +239,30 @@ fn settings(arguments: &Arguments) -> Result<Settings, Failure> {
                 "algorithm \"ep\" is not supported yet".into(),
             ));
         }
-        Algorithm::Amp | Algorithm::Pca | Algorithm::Lamp => {}
+        Algorithm::Pca | Algorithm::Lamp => {
+            let of_sweeps = [
+                ("--start", arguments.start.is_some()),
+                ("--restarts", arguments.restarts.is_some()),
+                ("--damping", arguments.damping.is_some()),
+                ("--max-iterations", arguments.max_iterations.is_some()),
+                ("--tolerance", arguments.tolerance.is_some()),
+            ];
+            if let Some((option, _)) = of_sweeps.iter().find(|(_, is_given)| *is_given) {
+                let algorithm = arguments.algorithm.name();
+                return Err(Failure::Input(format!(
+                    "{option} is an option of --algorithm amp, got {algorithm:?}"
+                )));
+            }
+        }
+        Algorithm::Amp => {}
     }
     let mut settings = Settings {
         start: match arguments.start {
-            Start::Uninformed => amp::Start::Uninformed,
-            Start::Spectral => amp::Start::Spectral,
-            Start::Informed => amp::Start::Informed,
+            None | Some(Start::Uninformed) => amp::Start::Uninformed,
+            Some(Start::Spectral) => amp::Start::Spectral,
+            Some(Start::Informed) => amp::Start::Informed,
         },
-        restarts: arguments.restarts,
+        restarts: arguments.restarts.unwrap_or(0),
         ..Settings::default()
     };
     if let Some(damping) = arguments.damping {
@@ -504,7 +526,8 @@ fn prediction(arguments: &Arguments, tree: &Tree, sizes: &[usize]) -> Option<Pre
     let predict = || -> Result<Predicted, Failure> {
         let tree = tree.realised(sizes)?;
         let found = StateEvolution::new(&tree)?.predict()?;
-        let informed = arguments.algorithm == Algorithm::Amp && arguments.start == Start::Informed;
+        let informed =
+            arguments.algorithm == Algorithm::Amp && arguments.start == Some(Start::Informed);
         let most = found.fixed_points.iter().rev().find(|point| point.stable);
         let mse = match arguments.algorithm {
             Algorithm::Pca => theory::pca(&tree).ok(),
@@ -592,13 +615,7 @@ fn describe(
         1 => "1 trial".to_string(),
         n => format!("{n} trials"),
     };
-    let algorithm = match arguments.algorithm {
-        Algorithm::Amp => "amp",
-        Algorithm::Pca => "pca",
-        Algorithm::Lamp => "lamp",
-        Algorithm::Vamp => "vamp",
-        Algorithm::Ep => "ep",
-    };
+    let algorithm = arguments.algorithm.name();
     let mut rows = Vec::new();
     let mut add = |name: &str, summary: &Summary| {
         rows.push(vec![
