@@ -193,11 +193,28 @@ fn spectral_methods_read_rectangular_trees() {
     let steps = trajectory(&tree, &start, 1).unwrap().steps;
     assert!(steps[1].variables["u"].mse < steps[0].variables["u"].mse);
 
-    for left in [gaussian(0.5), linear()] {
-        let tree = linear().spiked_wishart(0.9, 0.6, left).unwrap();
-        assert!(lamp(&tree).is_ok() && lamp_overlaps(&tree).is_err());
-        assert!(pca(&tree).is_ok());
+    // Layers on both sides: every variable starts where exact inference of linear layers rests.
+    let left = Chain::new(Arc::new(Gaussian::new(0.0, 1.7).unwrap()))
+        .layer(0.8, activation("linear"))
+        .layer(1.5, activation("linear"));
+    let tree = linear().spiked_wishart(0.9, 0.6, left).unwrap();
+    let optimal = predict(&tree).optimal;
+    let overlaps = lamp_overlaps(&tree).unwrap();
+    assert_eq!(overlaps.len(), 5);
+    for step in &trajectory(&tree, &Start::Overlaps(overlaps), 2)
+        .unwrap()
+        .steps
+    {
+        close(step.mmse, optimal.mmse, 1e-9);
+        for (name, found) in &step.variables {
+            close(found.truth, optimal.variables[name].overlap, 1e-8);
+        }
     }
+    let beyond = linear().spiked_wishart(9.0, 0.6, linear()).unwrap();
+    assert!(lamp_overlaps(&beyond).unwrap().values().all(|q| *q == 0.0));
+
+    let tree = linear().spiked_wishart(0.9, 0.6, gaussian(0.5)).unwrap();
+    assert!(lamp(&tree).is_ok() && lamp_overlaps(&tree).is_err() && pca(&tree).is_ok());
     let denoising = linear().denoising(0.9).unwrap();
     assert!(pca(&denoising).is_err() && lamp(&denoising).is_err());
 }
