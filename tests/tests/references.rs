@@ -1,8 +1,14 @@
-//! Fixed points against values that another program found by plain iteration.
+//! Fixed points against values that another program found by plain iteration, and sweeps against its runs.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use onsager_model::Chain;
+use nalgebra::DMatrix;
+use onsager_amp::{
+    Damping, Diagonal, Iteration, Posterior, Problem, Settings, Start, infer_observed,
+};
+use onsager_ensembles::Seed;
+use onsager_model::{Chain, Instance, Teacher};
 use onsager_replica::{StateEvolution, ThresholdKind, Thresholds};
 use onsager_scalar::activation::PiecewiseLinear;
 use onsager_scalar::prior::{GaussBernoulli, Gaussian, Mixture};
@@ -95,4 +101,84 @@ fn thresholds_of(law: &str, sparsity: f64) -> Thresholds {
     let chain = StateEvolution::new(&tree).expect("a chain");
     let curve = chain.curve(None).expect("a curve");
     chain.thresholds_on(&curve).expect("thresholds")
+}
+
+/// Columns of `wishart_steps.csv`: runs of another program at `p = 1000`, from a matched estimate of the
+/// signal and from one whose norm is not its overlap; here sweeps of the engine at twice the size.
+#[test]
+fn sweeps_behind_layers_on_both_sides_match_runs_of_another_program() {
+    const RUNS: u64 = 8;
+    let table = include_str!("../../crates/onsager-replica/tests/reference/wishart_steps.csv");
+    let rows: Vec<Vec<f64>> = (table.lines().skip(2))
+        .map(|row| {
+            row.split(',')
+                .map(|c| c.parse().expect("a number"))
+                .collect()
+        })
+        .collect();
+    assert_eq!(rows.len(), 8);
+    let sign = |alpha| Chain::new(Arc::new(Gaussian::standard())).layer(alpha, activation("sign"));
+    let tree = (sign(2.0).spiked_wishart(0.6, 1.5, sign(3.0))).expect("a valid model");
+    let sizes = tree.sizes(tree.signal_index(), 2000);
+    for start in rows.chunks(4) {
+        let (truth, norm) = (start[0][0], start[0][1]);
+        // By iteration and column, one number a run.
+        let mut found = vec![vec![vec![]; 6]; start.len() + 1];
+        for run in 0..RUNS {
+            let stream = |purpose: &str| Seed(run).stream("steps", 0, run, purpose);
+            let instance = Instance::draw(&tree, &sizes, stream, Teacher::fixed()).expect("sizes");
+            let problem = Problem::new(&tree, &instance).expect("a problem");
+            let value = |name: &str| {
+                instance
+                    .truth(tree.variable(name).expect("a name"))
+                    .expect("drawn")
+            };
+            let (mut noise, spread) = (stream("start"), (norm - truth * truth).sqrt());
+            let guess = (value("x").iter())
+                .map(|x| truth * x + spread * Gaussian::standard().sample(&mut noise));
+            let guess = DMatrix::from_iterator(sizes[tree.signal_index()], 1, guess);
+            let variance = Diagonal::Shared(vec![1.0 - norm]);
+            let settings = Settings {
+                start: Start::Given(vec![(
+                    "x".into(),
+                    Posterior {
+                        mean: guess,
+                        variance,
+                    },
+                )]),
+                tolerance: 0.0,
+                max_iterations: start.len(),
+                damping: Damping::Fixed(1.0),
+                ..Settings::default()
+            };
+            let mut observe = |now: &Iteration<'_>| {
+                let of = |name: &str| {
+                    let (at, x) = (now.posterior(name).expect("estimated"), value(name));
+                    let dot: f64 = at.mean.iter().zip(x).map(|(v, x)| v * x).sum();
+                    [dot.abs() / x.len() as f64, at.variance.mean(0)]
+                };
+                let ([x, c_x], [u, c_u]) = (of("x"), of("u"));
+                let columns = [x, c_x, u, c_u, of("z")[0], of("u.z")[0]];
+                for (all, value) in found[now.record.iteration].iter_mut().zip(columns) {
+                    all.push(value);
+                }
+                ControlFlow::Continue(())
+            };
+            infer_observed(&problem, &settings, &mut observe).expect("a run");
+        }
+        for row in start {
+            for (i, values) in found[row[2] as usize].iter().enumerate() {
+                let mean = values.iter().sum::<f64>() / RUNS as f64;
+                let square: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+                let variance = square / ((RUNS - 1) * RUNS) as f64;
+                let (expected, error) = (row[3 + i], variance.sqrt().hypot(row[9 + i]));
+                // Five standard errors of a difference and a bias of order 1/p, p = 1000 there.
+                assert!(
+                    (mean - expected).abs() <= 5.0 * error + 5e-3,
+                    "from {truth} {norm}, column {i} at {}: {mean} for {expected} ± {error}",
+                    row[2]
+                );
+            }
+        }
+    }
 }

@@ -437,22 +437,25 @@ fn deep_layers_with_a_mean_have_measured_covariances() {
     }
 }
 
-/// Message passing from its linearisation, behind a sign layer and beside fair signs: what it claims
-/// and what it achieves, at every step and on both sides.
-#[test]
-fn a_spectral_start_follows_state_evolution_step_by_step() {
+/// Message passing from its linearisation, behind a sign layer: what it claims and what it achieves, at
+/// every step and on both sides.
+fn follows_from_a_spectral_start(p: usize, noise: f64, left: Chain, names: &[&str]) {
     const STEPS: usize = 4;
     const SEEDS: u64 = 24;
-    let p = 600;
     let tree = Chain::new(Arc::new(Gaussian::standard()))
         .layer(2.0, Arc::new(PiecewiseLinear::sign()))
-        .spiked_wishart(0.8, 2.0, Chain::new(Arc::new(Rademacher)))
+        .spiked_wishart(noise, 2.0, left)
         .unwrap();
     let start = onsager_replica::Start::Overlaps(lamp_overlaps(&tree).unwrap());
     let steps = trajectory(&tree, &start, STEPS).unwrap().steps;
-    let names = ["x", "u", "z"];
+    // The start is what the eigenvector finds.
+    let matrix = SpikedMatrix::of(&tree).unwrap();
+    let found = lamp_spectrum(&Covariance::of(&tree).unwrap(), matrix).unwrap();
+    near(steps[0].variables["x"].truth, found.overlap, 1e-12, "x");
+    let seen = found.overlap_left.unwrap();
+    near(steps[0].variables["u"].truth, seen, 1e-12, "u");
     // By step and variable: claimed error and overlap of every run.
-    let mut runs = vec![[const { [vec![], vec![]] }; 3]; STEPS + 1];
+    let mut runs = vec![vec![[vec![], vec![]]; names.len()]; STEPS + 1];
     for seed in 0..SEEDS {
         let sizes = tree.sizes(tree.signal_index(), p);
         let stream = |purpose: &str| Seed(seed).stream("spectral start", 0, 0, purpose);
@@ -496,4 +499,17 @@ fn a_spectral_start_follows_state_evolution_step_by_step() {
     }
     // The start is not the end: a theory one step late differs by more than the above.
     assert!(steps[0].mmse - steps[1].mmse > 0.08);
+}
+
+#[test]
+fn a_spectral_start_beside_fair_signs_follows_state_evolution() {
+    follows_from_a_spectral_start(600, 0.8, Chain::new(Arc::new(Rademacher)), &["x", "u", "z"]);
+}
+
+#[test]
+fn a_spectral_start_beside_a_layered_left_factor_follows_state_evolution() {
+    let left = Chain::new(Arc::new(Gaussian::standard()));
+    let left = left.layer(1.5, Arc::new(PiecewiseLinear::sign()));
+    // Every step solves a linear system with the covariance of the left factor.
+    follows_from_a_spectral_start(300, 1.0, left, &["x", "u", "z", "u.z"]);
 }

@@ -131,11 +131,7 @@ pub fn lamp(problem: &Problem) -> Result<Spectral, AmpError> {
     let Some(u) = left_of(problem).filter(|u| !is_plain(problem, *u)) else {
         return spiked.linearised(covariance.as_ref(), rho, cost);
     };
-    let filter = Filter {
-        covariance: Counted::new(moments(problem, u)?.second()),
-        noise: spiked.noise,
-        second_moment: rho,
-    };
+    let filter = Filter::of(problem, u, spiked.noise)?;
     let Shape { rows, columns } = spiked.matrix.shape();
     let mean = problem.tree.variables()[u].second_moment;
     let square = Between {
@@ -146,8 +142,7 @@ pub fn lamp(problem: &Problem) -> Result<Spectral, AmpError> {
     let settings = LanczosSettings::default();
     let pair = top_eigenpair_preconditioned(&covariance, &centred, &generic(columns), settings)?;
     let mut found = spiked.found(pair, 1.0 / spiked.noise, cost, &|y| filter.through(y))?;
-    let inner = filter.covariance.products().forward;
-    found.products += inner * 2 * layers(problem, signal + 1, u);
+    found.products += filter.products();
     Ok(found)
 }
 
@@ -164,13 +159,29 @@ fn is_plain(problem: &Problem, u: usize) -> bool {
 }
 
 /// `F = L (Δ + ρ L)⁻¹`: what is left of a matrix `L` behind the noise of a product.
-struct Filter<O> {
-    covariance: Counted<O>,
+struct Filter {
+    covariance: Counted<Arc<dyn LinearOperator>>,
     noise: f64,
     second_moment: f64,
+    /// Products with weights in one with the covariance.
+    cost: u64,
 }
 
-impl<O: LinearOperator> Filter<O> {
+impl Filter {
+    /// That of the left factor `u`.
+    fn of(problem: &Problem, u: usize, noise: f64) -> Result<Self, AmpError> {
+        Ok(Self {
+            covariance: Counted::new(moments(problem, u)?.second()),
+            noise,
+            second_moment: problem.tree.signal().second_moment,
+            cost: 2 * layers(problem, problem.tree.signal_index() + 1, u),
+        })
+    }
+
+    fn products(&self) -> u64 {
+        self.covariance.products().forward * self.cost
+    }
+
     /// Accuracy of the linear system: Lanczos needs a symmetric operator to its own accuracy, 1e-10.
     const TOLERANCE: f64 = 1e-13;
 
@@ -188,12 +199,12 @@ impl<O: LinearOperator> Filter<O> {
 }
 
 /// `Yᵀ F Y/p`.
-struct Between<'a, O> {
+struct Between<'a> {
     matrix: &'a dyn LinearOperator,
-    filter: &'a Filter<O>,
+    filter: &'a Filter,
 }
 
-impl<O: LinearOperator> LinearOperator for Between<'_, O> {
+impl LinearOperator for Between<'_> {
     fn shape(&self) -> Shape {
         Shape::square(self.matrix.shape().columns)
     }
@@ -357,10 +368,11 @@ pub fn covariance(problem: &Problem) -> Result<Arc<dyn LinearOperator>, AmpError
     Ok(moments(problem, problem.tree.signal_index())?.covariance)
 }
 
-/// Refuses a signal that is not centred, or a variable behind it.
+/// Refuses a signal or a left factor that is not centred, or a variable below either.
 fn check_centred(problem: &Problem, what: &str) -> Result<(), AmpError> {
-    let chain = &problem.tree.variables()[..=problem.tree.signal_index()];
-    match chain.iter().find(|v| v.mean != 0.0) {
+    let last = left_of(problem).unwrap_or(problem.tree.signal_index());
+    let chains = &problem.tree.variables()[..=last];
+    match chains.iter().find(|v| v.mean != 0.0) {
         None => Ok(()),
         Some(variable) => Err(AmpError::NotSupported(format!(
             "{what} of \"{}\", whose mean is not zero,",
@@ -372,17 +384,9 @@ fn check_centred(problem: &Problem, what: &str) -> Result<(), AmpError> {
 /// Whether a start from the linear theory around zero exists.
 ///
 /// # Errors
-/// A variable that is not centred, a left factor with layers.
+/// A variable that is not centred.
 pub(crate) fn check_start(problem: &Problem) -> Result<(), AmpError> {
-    check_centred(problem, "a start around zero")?;
-    if let Some(u) = left_of(problem).filter(|u| !is_plain(problem, *u)) {
-        return Err(AmpError::NotSupported(format!(
-            "a start from the linear theory of the left factor \"{}\", which is not made of \
-             independent centred components,",
-            problem.tree.variables()[u].name
-        )));
-    }
-    Ok(())
+    check_centred(problem, "a start around zero")
 }
 
 /// A spectral direction as an estimate: scaled, with the message behind it.
@@ -390,7 +394,8 @@ pub(crate) struct Guess {
     pub(crate) estimate: DMatrix<f64>,
     /// The other factor of a product: variable and estimate.
     pub(crate) left: Option<(usize, DMatrix<f64>)>,
-    pub(crate) message: Message,
+    /// To the signal, and to the other factor of a product.
+    pub(crate) messages: Vec<Message>,
     /// Of the fields behind outputs: the factor of their matrix, and their scores.
     pub(crate) scores: Option<(usize, DMatrix<f64>)>,
     /// Products with the observed or the sensing matrix that the scale took.
@@ -416,16 +421,17 @@ impl Spectral {
         self.left.as_ref().map(|left| squared_cosine(left, u))
     }
 
-    /// The eigenvector scaled to `|v|²/p = q = ρ cos²`, with the message of the spiked factor.
+    /// The eigenvector scaled to `|v|²/p = q = ρ cos²`, with the messages of the spiked factor.
     ///
     /// The scale comes from the Nishimori line, without the truth: there a message has
     /// `|B|²/n = A + ρ A²`.
     ///
     /// - Wigner: `B = (Y v/√p - (ρ - q) v)/Δ` and `A = q/Δ` make a quadratic equation for `q`. For
     ///   the principal component it gives `q = ρ - Δ/ρ`.
-    /// - Wishart: the message to the left factor, `B = (1/ρ_u + A) u` and `A = q/Δ`, with
-    ///   `u = ρ_u Y v/(√p (Δ + ρ_u ρ))`, gives `Δ + ρ_u q = (Δ + ρ_u ρ)²/w`, `w = |Y v|²/n` at unit
-    ///   norm. For the principal component with unit variances it gives `q = (β - Δ²)/(β + Δ)`.
+    /// - Wishart: the message to the left factor, `B = (Y v/√p - (ρ - q) u)/Δ` and `A = q/Δ`, with
+    ///   `u = F Y v/√p` (see [`lamp`]; `F = ρ_u/(Δ + ρ_u ρ)` for independent components), makes another:
+    ///   with `f = F Y v` and `r = Y v - ρ f` at unit norm, `|f|² q² + (2 r·f - n ρ_u) q + |r|² - nΔ = 0`.
+    ///   For the principal component with unit variances it gives `q = (β - Δ²)/(β + Δ)`.
     /// - Outputs: the message to the signal, see [`Sensed::scaled`].
     pub(crate) fn scaled(&self, problem: &Problem) -> Result<Guess, AmpError> {
         let v = DMatrix::from_column_slice(self.vector.len(), 1, &self.vector);
@@ -436,42 +442,53 @@ impl Spectral {
         let (y, noise) = (&spiked.matrix, spiked.noise);
         let rho = problem.tree.signal().second_moment;
         let p = self.vector.len() as f64;
-        let known = |q: f64| known(q, rho, p);
-        // u = Y v/√p at unit norm.
-        let u = y.apply(&v)? / p.sqrt();
+        // The larger solution of q² + 2 l q + m = 0.
+        let scale = |l: f64, m: f64| known(-l + (l * l - m).max(0.0).sqrt(), rho, p);
+        let mut image = y.apply(&v)?;
         let repeat = |x: DMatrix<f64>| DMatrix::from_fn(x.nrows(), problem.problems, |i, _| x[i]);
-        let (estimate, left, field, snr);
+        let message = |snr: f64, field: DMatrix<f64>| Message {
+            precision: Diagonal::Shared(vec![snr; problem.problems]),
+            field: repeat(field),
+        };
         if let (Some(rho_u), Some(variable)) = (spiked.left, left_of(problem)) {
-            let n = u.nrows() as f64;
-            let weight = spiked.weight(rho);
-            let w = u.norm_squared() * p / n;
-            let q = known(((noise + rho_u * rho).powi(2) / w - noise) / rho_u);
-            estimate = &v * (q * p).sqrt();
-            let u = u * (weight * (q * p).sqrt());
+            let n = image.nrows() as f64;
+            let (u, inner) = if is_plain(problem, variable) {
+                (&image * spiked.weight(rho), 0)
+            } else {
+                let filter = Filter::of(problem, variable, noise)?;
+                let u = filter.through(image.as_slice())?;
+                (DMatrix::from_vec(u.len(), 1, u), filter.products())
+            };
+            let rest = &image - &u * rho;
+            let square = u.norm_squared();
+            let l = (rest.dot(&u) - 0.5 * n * rho_u) / square;
+            let q = scale(l, (rest.norm_squared() - n * noise) / square);
+            let (estimate, u) = (&v * (q * p).sqrt(), u * q.sqrt());
             let (q_u, share) = (u.norm_squared() / n, n / p);
             let variance = (rho_u - q_u).max(0.0);
-            field = (y.apply_adjoint(&u)? / p.sqrt() - &estimate * (share * variance)) / noise;
-            snr = share * q_u / noise;
-            left = Some((variable, repeat(u)));
-        } else {
-            // a = |u|² and b = v·u: q² + 2 l q + m = 0.
-            let (a, b) = (u.norm_squared(), v.dot(&u));
-            let (l, m) = (b - 1.5 * rho, a - 2.0 * rho * b + rho * rho - noise);
-            let q = known(-l + (l * l - m).max(0.0).sqrt());
-            let norm = (q * p).sqrt();
-            estimate = &v * norm;
-            field = (u * norm - &estimate * (rho - q)) / noise;
-            snr = q / noise;
-            left = None;
+            image *= q.sqrt();
+            let down = (image - &u * (rho - q)) / noise;
+            let back = (y.apply_adjoint(&u)? / p.sqrt() - &estimate * (share * variance)) / noise;
+            return Ok(Guess {
+                estimate: repeat(estimate),
+                products: 2 + inner,
+                left: Some((variable, repeat(u))),
+                messages: vec![message(share * q_u / noise, back), message(q / noise, down)],
+                scores: None,
+            });
         }
+        // a = |u|² and b = v·u of u = Y v/√p.
+        image /= p.sqrt();
+        let (a, b) = (image.norm_squared(), v.dot(&image));
+        let q = scale(b - 1.5 * rho, a - 2.0 * rho * b + rho * rho - noise);
+        let norm = (q * p).sqrt();
+        let estimate = &v * norm;
+        let field = (image * norm - &estimate * (rho - q)) / noise;
         Ok(Guess {
             estimate: repeat(estimate),
-            products: if left.is_some() { 2 } else { 1 },
-            left,
-            message: Message {
-                precision: Diagonal::Shared(vec![snr; problem.problems]),
-                field: repeat(field),
-            },
+            products: 1,
+            left: None,
+            messages: vec![message(q / noise, field)],
             scores: None,
         })
     }

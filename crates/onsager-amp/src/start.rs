@@ -23,8 +23,8 @@ pub enum Start {
     Uninformed,
     /// The leading eigenvector of linearised message passing, scaled without the truth, with the
     /// latents and the memory of the linear theory. Needs a centred signal observed through a
-    /// spiked matrix or through even outputs, and a left factor, where there is one, of independent
-    /// centred components.
+    /// spiked matrix or through even outputs, and a centred left factor where there is one; either may
+    /// have layers.
     /// Around a mean there is none: the linear equations have a source, the mean, and a solution in
     /// place of an eigenvector. [`Start::Mean`] has that overlap without any data, and leaves at once.
     Spectral,
@@ -110,7 +110,7 @@ impl Engine {
                     precision: Diagonal::Shared(vec![*snr; problem.problems]),
                     field: x.map(|x| snr * x + snr.sqrt() * normal.sample(rng)),
                 };
-                self.rest_under(message)?;
+                self.rest_under(vec![message])?;
             }
             Start::Spectral => self.start_spectral(problem)?,
             Start::Given(moments) => {
@@ -192,7 +192,7 @@ impl Engine {
         for (f, rule) in &mut linear {
             std::mem::swap(&mut self.rules[*f], rule);
         }
-        let rest = self.rest_under(guess.message);
+        let rest = self.rest_under(guess.messages);
         for (f, rule) in &mut linear {
             std::mem::swap(&mut self.rules[*f], rule);
         }
@@ -210,16 +210,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Sweeps under a fixed message to the signal, in place of all that brings data, until rest.
-    fn rest_under(&mut self, message: Message) -> Result<(), AmpError> {
+    /// Sweeps under fixed messages to the signal and to a left factor, in place of all that brings
+    /// data, until rest.
+    fn rest_under(&mut self, messages: Vec<Message>) -> Result<(), AmpError> {
         let beyond: Vec<usize> = self.data_side.clone();
-        let mut message = Some(message);
+        let mut messages = Some(messages);
         let mut stand_ins: Vec<Box<dyn Rule>> = Vec::new();
         for f in &beyond {
             // The first one, which touches the signal, speaks for all.
             let edge = &self.graph.edges[self.graph.of_factor[*f][0]];
             let (n, problems) = (self.graph.sizes[edge.variable], self.graph.problems);
-            let said = message.take().unwrap_or_else(|| Message::flat(n, problems));
+            let flat = || vec![Message::flat(n, problems)];
+            let said = messages.take().unwrap_or_else(flat);
             stand_ins.push(std::mem::replace(
                 &mut self.rules[*f],
                 Box::new(Fixed(said)),
@@ -229,8 +231,9 @@ impl Engine {
         for (f, rule) in beyond.iter().zip(stand_ins) {
             self.rules[*f] = rule;
             // What the stand-in said is not to be averaged with what the data say.
-            let edge = self.graph.of_factor[*f][0];
-            self.graph.edges[edge].sent = false;
+            for edge in &self.graph.of_factor[*f] {
+                self.graph.edges[*edge].sent = false;
+            }
         }
         rest
     }

@@ -378,13 +378,12 @@ fn wrong_input_is_refused() {
 
 #[test]
 fn a_start_names_the_left_factor_it_does_not_cover() {
-    let layered = layer(2.0, PiecewiseLinear::linear());
+    let rectified = layer(2.0, PiecewiseLinear::relu());
     let shifted = Chain::new(Arc::new(Gaussian::new(0.5, 1.0).unwrap()));
-    for left in [layered, shifted] {
+    for left in [rectified, shifted] {
         let tree = layer(2.0, PiecewiseLinear::sign()).spiked_wishart(0.5, 1.5, left);
         let problem = problem(&tree.unwrap(), 40, 1);
-        let expected = "a start from the linear theory of the left factor \"u\", which is not made \
-                        of independent centred components, is not supported yet";
+        let expected = "a start around zero of \"u\", whose mean is not zero, is not supported yet";
         let settings = Settings {
             start: Start::Spectral,
             ..Settings::default()

@@ -146,8 +146,8 @@ pub fn lamp_within(
     ))
 }
 
-/// Overlaps of a linearised start by variable: the signal, every hidden one as the linear theory
-/// sees it, and the left factor of a product.
+/// Overlaps of a linearised start by variable: the signal, the left factor of a product, and every
+/// hidden one below either as the linear theory sees it.
 ///
 /// Layers are replaced by their linear part plus independent noise, so that the covariances of
 /// neighbours are related by the steps of [`Covariance`]; a variable whose message has the ratio
@@ -157,31 +157,29 @@ pub fn lamp_within(
 /// eigenvector, and the prior mean ([`crate::Start::Mean`]) is a start with an overlap already.
 ///
 /// # Errors
-/// As for [`lamp`]; a signal or a left factor that is not centred, a left factor with layers.
+/// As for [`lamp`]; a signal or a left factor that is not centred.
 pub fn lamp_overlaps(tree: &Tree) -> Result<std::collections::BTreeMap<String, f64>, ReplicaError> {
     let (covariance, observed) = linearised(tree)?;
     let levels = match &observed {
         Observed::Matrix(matrix) => covariance.levels(*matrix)?,
         Observed::Outputs(sensed) => sensed.levels(&covariance)?,
     };
-    let declared = tree.variables()[..=tree.signal_index()]
-        .iter()
-        .filter(|v| !v.is_field);
-    let overlap = |i: usize| {
-        covariance
-            .level(&levels, i)
-            .map_or(0.0, |at| at.tau * at.second)
-    };
-    let mut overlaps: std::collections::BTreeMap<_, _> = (declared.enumerate())
-        .map(|(i, variable)| (variable.name.clone(), overlap(i)))
-        .collect();
-    let cos_squared = overlaps[&tree.signal().name] / tree.signal().second_moment;
+    let (own, beyond) = tree.variables().split_at(tree.signal_index() + 1);
+    let mut overlaps = covariance.overlaps(&levels, own);
+    let (q, rho) = (overlaps[&tree.signal().name], tree.signal().second_moment);
     let Observed::Matrix(matrix) = observed else {
         return Ok(overlaps);
     };
-    for left in &tree.variables()[tree.signal_index() + 1..] {
-        let cos_squared = covariance.overlap_left(matrix, cos_squared).unwrap_or(0.0);
-        overlaps.insert(left.name.clone(), left.second_moment * cos_squared);
+    if let (Some(left), SpikedMatrix::Wishart { noise, .. }) = (covariance.left(), matrix) {
+        let levels = left.law().turning(&|at| at.tau - q / noise);
+        // A message of no precision says nothing.
+        overlaps.extend(left.overlaps(&levels.unwrap_or_default(), beyond));
+    } else {
+        let cos_squared = covariance.overlap_left(matrix, q / rho).unwrap_or(0.0);
+        let plain = beyond
+            .iter()
+            .map(|u| (u.name.clone(), u.second_moment * cos_squared));
+        overlaps.extend(plain);
     }
     Ok(overlaps)
 }
@@ -192,14 +190,9 @@ fn linearised(tree: &Tree) -> Result<(Covariance, Observed), ReplicaError> {
         Some(sensed) => Observed::Outputs(sensed),
         None => Observed::Matrix(SpikedMatrix::of(tree)?),
     };
-    let refused = |what: &str| Err(ReplicaError::NotSupported(what.into()));
     if StateEvolution::new(tree)?.origin().is_none() {
-        return refused("linearised message passing needs centred factors");
-    }
-    // Only the latent of a left factor without layers ends the tree.
-    let left = &tree.variables()[tree.signal_index() + 1..];
-    if left.len() > 1 && matches!(observed, Observed::Matrix(_)) {
-        return refused("linearised message passing with a layered left factor");
+        let what = "linearised message passing needs centred factors";
+        return Err(ReplicaError::NotSupported(what.into()));
     }
     Ok((Covariance::of(tree)?, observed))
 }

@@ -26,50 +26,62 @@ fn linearised_message_passing_is_optimal_for_linear_layers() {
     }
 }
 
-/// Columns of `reference/lamp_edges.csv`, which another program made: layers, matrix, noise, aspect,
-/// second moment of the left factor, edges.
+/// Edges of the support of linearised message passing, in order, for the model that a row of another program's table
+/// names by layers, matrix, noise, aspect and second moment of the left factor.
+fn edges_of(cells: &[&str]) -> Vec<f64> {
+    let number = |i: usize| cells[i].parse::<f64>().unwrap();
+    let latent = Chain::new(Arc::new(Gaussian::standard()));
+    let chain = cells[0].split(' ').fold(latent, |chain, layer| {
+        let (name, aspect) = layer.split_once(':').unwrap();
+        let phi: Arc<dyn Activation> = match name {
+            "tanh" => Arc::new(Smooth::new(Tanh)),
+            other => activation(other),
+        };
+        chain.layer(aspect.parse().unwrap(), phi)
+    });
+    let noise = number(2);
+    let tree = if cells[1] == "wishart" {
+        let u = Chain::new(Arc::new(Gaussian::new(0.0, number(4)).unwrap()));
+        chain.spiked_wishart(noise, number(3), u).unwrap()
+    } else {
+        chain.spiked_wigner(noise).unwrap()
+    };
+    let matrix = SpikedMatrix::of(&tree).unwrap();
+    let found = lamp_spectrum(&Covariance::of(&tree).unwrap(), matrix).unwrap();
+    let intervals = found.support().intervals.iter();
+    intervals.flat_map(|i| [i.0, i.1]).collect()
+}
+
+fn edges_agree(row: &str, found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len(), "{row}: {found:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(
+            (found - expected).abs() <= 1e-10 * expected.abs().max(1.0),
+            "{row}: {found}"
+        );
+    }
+}
+
+/// `reference/lamp_edges.csv` and `lamp_gaps.csv`, which another program made: outer edges, and all inner
+/// ones.
 #[test]
 fn edges_behind_layers_agree_with_a_parametric_resolvent() {
-    let table = include_str!("reference/lamp_edges.csv");
-    let rows: Vec<_> = table.lines().skip(2).collect();
-    assert_eq!(rows.len(), 11);
-    for row in rows {
-        let cells: Vec<&str> = row.split(',').collect();
-        let number = |i: usize| cells[i].parse::<f64>().unwrap();
-        let chain = cells[0].split(' ').fold(
-            Chain::new(Arc::new(Gaussian::standard())),
-            |chain, layer| {
-                let (name, aspect) = layer.split_once(':').unwrap();
-                let phi: Arc<dyn Activation> = match name {
-                    "tanh" => Arc::new(Smooth::new(Tanh)),
-                    other => activation(other),
-                };
-                chain.layer(aspect.parse().unwrap(), phi)
-            },
-        );
-        let (noise, wishart) = (number(2), cells[1] == "wishart");
-        let (tree, matrix) = if wishart {
-            let (aspect, left) = (number(3), number(4));
-            let u = Chain::new(Arc::new(Gaussian::new(0.0, left).unwrap()));
-            let matrix = SpikedMatrix::Wishart {
-                noise,
-                aspect,
-                left,
-            };
-            (chain.spiked_wishart(noise, aspect, u).unwrap(), matrix)
-        } else {
-            let matrix = SpikedMatrix::Wigner { noise };
-            (chain.spiked_wigner(noise).unwrap(), matrix)
-        };
-        let found = lamp_spectrum(&Covariance::of(&tree).unwrap(), matrix).unwrap();
-        let support = found.support();
-        for (edge, expected) in [(support.lower(), number(5)), (support.upper(), number(6))] {
-            assert!(
-                (edge - expected).abs() <= 1e-10 * expected.abs().max(1.0),
-                "{row}: {edge}"
-            );
+    let check = |table: &str, many: usize, judged: fn(Vec<f64>) -> Vec<f64>| {
+        let rows: Vec<_> = table.lines().skip(2).collect();
+        assert_eq!(rows.len(), many);
+        for row in rows {
+            let cells: Vec<&str> = row.split(',').collect();
+            let expected = cells[5..].iter().flat_map(|cell| cell.split(' '));
+            let expected: Vec<f64> = expected.map(|edge| edge.parse().unwrap()).collect();
+            edges_agree(row, &judged(edges_of(&cells)), &expected);
         }
-    }
+    };
+    check(include_str!("reference/lamp_edges.csv"), 11, |edges| {
+        vec![edges[0], edges[edges.len() - 1]]
+    });
+    check(include_str!("reference/lamp_gaps.csv"), 8, |edges| {
+        edges[1..edges.len() - 1].to_vec()
+    });
 }
 
 #[test]
@@ -193,11 +205,28 @@ fn spectral_methods_read_rectangular_trees() {
     let steps = trajectory(&tree, &start, 1).unwrap().steps;
     assert!(steps[1].variables["u"].mse < steps[0].variables["u"].mse);
 
-    for left in [gaussian(0.5), linear()] {
-        let tree = linear().spiked_wishart(0.9, 0.6, left).unwrap();
-        assert!(lamp(&tree).is_ok() && lamp_overlaps(&tree).is_err());
-        assert!(pca(&tree).is_ok());
+    // Layers on both sides: every variable starts where exact inference of linear layers rests.
+    let left = Chain::new(Arc::new(Gaussian::new(0.0, 1.7).unwrap()))
+        .layer(0.8, activation("linear"))
+        .layer(1.5, activation("linear"));
+    let tree = linear().spiked_wishart(0.9, 0.6, left).unwrap();
+    let optimal = predict(&tree).optimal;
+    let overlaps = lamp_overlaps(&tree).unwrap();
+    assert_eq!(overlaps.len(), 5);
+    for step in &trajectory(&tree, &Start::Overlaps(overlaps), 2)
+        .unwrap()
+        .steps
+    {
+        close(step.mmse, optimal.mmse, 1e-9);
+        for (name, found) in &step.variables {
+            close(found.truth, optimal.variables[name].overlap, 1e-8);
+        }
     }
+    let beyond = linear().spiked_wishart(9.0, 0.6, linear()).unwrap();
+    assert!(lamp_overlaps(&beyond).unwrap().values().all(|q| *q == 0.0));
+
+    let tree = linear().spiked_wishart(0.9, 0.6, gaussian(0.5)).unwrap();
+    assert!(lamp(&tree).is_ok() && lamp_overlaps(&tree).is_err() && pca(&tree).is_ok());
     let denoising = linear().denoising(0.9).unwrap();
     assert!(pca(&denoising).is_err() && lamp(&denoising).is_err());
 }

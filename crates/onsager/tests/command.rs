@@ -424,6 +424,27 @@ fn simulations_of_rectangular_matrices_have_two_sides() {
         near(&step["mmse"], means[2], 1e-8);
         near(&step["variables"]["u"]["mse"], means[3], 1e-8);
     }
+    let both = format!(
+        "{}[observation.left]\nprior = \"gaussian\"\n[[observation.left.layers]]\n\
+         weights = {{ ensemble = \"gaussian\", aspect = 1.5 }}\nactivation = \"sign\"\n",
+        std::fs::read_to_string(&model).unwrap()
+    );
+    let both = file("wishart-both.toml", &both);
+    let found = json(&["spectrum", &both, "--operator", "lamp"]);
+    let steps = json(&["predict", &both, "--trajectory", "1", "--start", "spectral"]);
+    let first = &steps["trajectory"][0]["variables"];
+    near(
+        &first["x"]["truth"],
+        found["overlap"].as_f64().unwrap(),
+        1e-12,
+    );
+    near(
+        &first["u"]["truth"],
+        found["overlap_left"].as_f64().unwrap(),
+        1e-12,
+    );
+    let run = ["simulate", &both, "--size", "100", "--start", "spectral"];
+    assert_eq!(json(&run)["status"]["converged"], 1);
     let relu = wishart("wishart-relu.toml", &[("relu", 2.0)]);
     let output = onsager(&["simulate", &relu, "--size", "60", "--start", "spectral"]);
     assert_eq!(output.status.code(), Some(2));

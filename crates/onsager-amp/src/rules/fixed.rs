@@ -2,13 +2,15 @@
 
 use crate::{AmpError, Diagonal, Message, Ports, Posterior, Rule};
 
-/// Sends the same message to port 0 at every step, and nothing elsewhere.
-pub(crate) struct Fixed(pub(crate) Message);
+/// Sends the same messages to its first ports at every step, and nothing elsewhere.
+pub(crate) struct Fixed(pub(crate) Vec<Message>);
 
 impl Rule for Fixed {
     fn update(&mut self, targets: &[usize], ports: &mut Ports<'_>) -> Result<(), AmpError> {
-        if targets.contains(&0) {
-            ports.send(0, self.0.clone(), None);
+        for target in targets {
+            if let Some(message) = self.0.get(*target) {
+                ports.send(*target, message.clone(), None);
+            }
         }
         Ok(())
     }

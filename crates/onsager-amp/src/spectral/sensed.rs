@@ -134,10 +134,10 @@ impl Sensed {
             estimate: v * norm,
             products: 2,
             left: None,
-            message: Message {
+            messages: vec![Message {
                 precision: Diagonal::Shared(vec![snr]),
                 field: (u + v * snr) * norm,
-            },
+            }],
             scores: Some((self.factor, scores * q.sqrt())),
         })
     }

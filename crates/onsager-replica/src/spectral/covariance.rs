@@ -1,5 +1,7 @@
 //! The covariance of a layered signal, given its weights.
 
+use std::collections::BTreeMap;
+
 use onsager_ensembles::{Composed, Empirical, Level, Spectrum};
 use onsager_model::{FactorKind, Tree, Variable};
 use serde::Serialize;
@@ -302,8 +304,19 @@ impl Covariance {
         self.square_mean
     }
 
-    /// The averages of declared variable `i`, latent first, among those of all steps.
-    pub(crate) fn level<'a>(&self, levels: &'a [Level], i: usize) -> Option<&'a Level> {
-        levels.get((*self.places.get(i)?)?)
+    /// Overlaps `τ E t²/(1 + tτ)` of the declared variables of this chain, latent first, from the
+    /// averages of all steps.
+    pub(crate) fn overlaps(
+        &self,
+        levels: &[Level],
+        variables: &[Variable],
+    ) -> BTreeMap<String, f64> {
+        let level = |place: &Option<usize>| levels.get((*place)?);
+        let overlap = |place| level(place).map_or(0.0, |at: &Level| at.tau * at.second);
+        let declared = variables.iter().filter(|v| !v.is_field);
+        declared
+            .zip(&self.places)
+            .map(|(v, place)| (v.name.clone(), overlap(place)))
+            .collect()
     }
 }

@@ -1,4 +1,5 @@
-"""Outer edges of the bulk of linearised message passing behind layers: writes lamp_edges.csv.
+"""Edges of the bulk of linearised message passing behind layers: writes lamp_edges.csv, of outer edges, and
+lamp_gaps.csv, of inner ones.
 
 A second route, which shares nothing with the crates. The covariance of the prior is K_0 = 1,
 K_l = a_l + b_l W K_{l-1} W'/k, with b = kappa^2 and a what is left of the variance of the layer, moments of
@@ -14,6 +15,11 @@ c = rho_u/(Delta + rho_u rho) and S = Delta xi' xi/p of n = beta p rows. Its bul
 rho_u beta - c Delta beta/(1 - c Delta m), hence z = -C(m) w with m C(m) = 1 + w G_K(w): a parametric curve
 z(g_1), or z(m). From z = +-infinity, where m and g_1 vanish, it is followed to its first stationary point,
 an edge.
+
+A gap is entered from a point that is given: from far up in the complex plane (m, g_1) is followed down to it,
+by Newton's method; where the point is outside the support both numbers end up real. From there the curve is
+followed to the stationary points on both sides. Between an atom and a part of the bulk only one of
+them is an edge.
 
 Run with --check: the edges against eigenvalues of drawn matrices of 2000 rows.
 """
@@ -111,6 +117,53 @@ class Bulk:
         m, g = mp.findroot(both, middle, tol=1e-40)
         return -self.response(m)[0] * self.resolvent(g)[0] / self.noise
 
+    def place(self, m, g):
+        """z, in units of 1."""
+        return -self.response(m)[0] * self.resolvent(g)[0] / self.noise
+
+    def at(self, point):
+        """(m, g) at a real point outside the support."""
+        goal = lambda m: m * self.response(m)[0]
+        m = mp.mpc(0, "-1e-4")
+        g = goal(m) * mp.mpf(10) ** -3
+        for _ in range(60):
+            g *= goal(m) / self.product(g)
+        start = self.place(m, g)
+        steps = 80
+        for i in range(1, steps + 1):
+            # Downwards by constant factors, the last ones linearly.
+            share = mp.mpf(i) / steps
+            height = start.imag * (mp.mpf("1e-9") ** share) if i < steps else 0
+            z = mp.mpc(point + (start.real - point) * (1 - share) ** 4, height)
+            both = lambda m, g: [self.product(g) - goal(m), self.place(m, g) - z]
+            m, g = mp.findroot(both, (m, g), tol=1e-25 if i == steps else 1e-8, maxsteps=50)
+        if max(abs(mp.im(m)), abs(mp.im(g))) > 1e-12:
+            raise ValueError(f"{point} is inside the support: {m} {g}")
+        return mp.re(m), mp.re(g)
+
+    def beyond(self, point, sign):
+        """The edge next to a point outside the support, in this direction."""
+        goal = lambda m: m * self.response(m)[0]
+        m, g = self.at(point)
+        along = lambda m, g: (mp.diff(self.product, g), mp.diff(goal, m))
+        length = mp.mpf("0.03")
+        tangent = along(m, g)
+        ahead = self.place(m + tangent[0] * mp.mpf("1e-9"), g + tangent[1] * mp.mpf("1e-9"))
+        ahead = sign * mp.sign(ahead - self.place(m, g))
+        first = mp.sign(self.turn(m, g))
+        before = (m, g)
+        while mp.sign(self.turn(m, g)) == first:
+            before, tangent = (m, g), along(m, g)
+            norm = ahead * length * min(1, abs(m) + abs(g)) / mp.hypot(*tangent)
+            guess = (m + norm * tangent[0], g + norm * tangent[1])
+            across = lambda m, g: tangent[0] * (m - guess[0]) + tangent[1] * (g - guess[1])
+            both = lambda m, g: [self.product(g) - goal(m), across(m, g)]
+            m, g = mp.findroot(both, guess, tol=1e-25)
+        middle = [(x + y) / 2 for x, y in zip(before, (m, g))]
+        both = lambda m, g: [self.product(g) - goal(m), self.turn(m, g)]
+        m, g = mp.findroot(both, middle, tol=1e-36)
+        return self.place(m, g)
+
 
 CASES = [
     ([("linear", 2)], "wigner", "0.6", None, None),
@@ -124,6 +177,18 @@ CASES = [
     ([("sign", 2)], "wishart", "0.8", "2", "1"),
     ([("sign", 2), ("sign", "0.7")], "wishart", "0.5", "0.6", "2"),
     ([("relu", 1)], "wishart", "0.3", "1.5", "1"),
+]
+
+# With points of each gap, from below; two where an atom lies between them.
+GAPS = [
+    ([("sign", 10)], "wigner", "0.1", None, None, [["-15"]]),
+    ([("tanh", 10)], "wigner", "0.05", None, None, [["-5"]]),
+    ([("relu", 12)], "wigner", "0.05", None, None, [["-8"]]),
+    ([("sign", 3), ("sign", 6)], "wigner", "0.1", None, None, [["-29"], ["-7"]]),
+    ([("sign", 1)], "wishart", "0.3", "0.2", "1", [["-0.243"]]),
+    ([("sign", 2)], "wishart", "0.1", "0.3", "1", [["-1.2", "-1.085"]]),
+    ([("relu", 6)], "wishart", "0.2", "0.5", "1", [["-0.5", "-0.224"]]),
+    ([("linear", "0.5"), ("sign", 4)], "wishart", "0.3", "0.2", "1", [["-0.28", "-0.2"]]),
 ]
 
 
@@ -150,22 +215,35 @@ def check(case):
         x = rng.standard_normal((n, p))
         c = left / (d + left * rho)
         inner = c * d * x.T @ x / p - left * n / p * np.eye(p)
-    values = np.linalg.eigvalsh(root.T @ inner @ root) / d
-    return values[0], values[-1]
+    return np.linalg.eigvalsh(root.T @ inner @ root) / d
+
+
+def cells(layers, matrix, noise, aspect, left):
+    return [" ".join(f"{name}:{alpha}" for name, alpha in layers), matrix, noise, aspect or "", left or ""]
 
 
 if __name__ == "__main__":
+    drawn = "--check" in sys.argv
     rows = ["# made by lamp_edges.py: stationary points of a parametric resolvent",
             "layers,matrix,noise,aspect,left,lower,upper"]
     for case in CASES:
-        layers, matrix, noise, aspect, left = case
         bulk = Bulk(*case)
-        edges = [bulk.edge(-1), bulk.edge(1)]
-        edges.sort()
-        name = " ".join(f"{name}:{alpha}" for name, alpha in layers)
-        rows.append(",".join([name, matrix, noise, aspect or "", left or ""] + [mp.nstr(e, 20) for e in edges]))
-        if "--check" in sys.argv:
-            print(rows[-1], "drawn", check(case), flush=True)
-    if "--check" not in sys.argv:
-        open(sys.argv[1] if len(sys.argv) > 1 else "lamp_edges.csv", "w").write("\n".join(rows) + "\n")
-        print("\n".join(rows))
+        edges = sorted([bulk.edge(-1), bulk.edge(1)])
+        rows.append(",".join(cells(*case) + [mp.nstr(e, 20) for e in edges]))
+        if drawn:
+            values = check(case)
+            print(rows[-1], "drawn", values[0], values[-1], flush=True)
+    gaps = ["# made by lamp_edges.py: stationary points of a parametric resolvent",
+            "layers,matrix,noise,aspect,left,edges of gaps"]
+    for *case, points in GAPS:
+        bulk = Bulk(*case)
+        edges = [bulk.beyond(mp.mpf(z), sign) for gap in points for z, sign in ((gap[0], -1), (gap[-1], 1))]
+        gaps.append(",".join(cells(*case) + [" ".join(mp.nstr(e, 20) for e in edges)]))
+        if drawn:
+            values = check(case)
+            around = [(values[values < e + 1e-9].max(), values[values > e - 1e-9].min()) for e in map(float, edges)]
+            print(gaps[-1], "drawn", around, flush=True)
+    if not drawn:
+        for name, table in [("lamp_edges.csv", rows), ("lamp_gaps.csv", gaps)]:
+            open(name, "w").write("\n".join(table) + "\n")
+            print("\n".join(table))
