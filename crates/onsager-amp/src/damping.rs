@@ -7,7 +7,9 @@
 /// - is [`LARGE`] and has grown by more than [`GROWTH`] over its smallest value so far while the
 ///   Nishimori gap got worse, or
 /// - is more than [`DRIFT`] and has not fallen for [`PATIENCE`] sweeps in which the norm did not grow
-///   either: a cycle.
+///   either: a cycle;
+/// - is large while the norm grows beyond what it can be: a run that turns its sign every sweep from
+///   the first one on has always changed by as much.
 ///
 /// Escaping from an unstable point is a large change at a shrinking gap and a growing norm, and is
 /// left alone; so is an estimate below [`SMALL`], which grows or fades linearly. The weight never
@@ -42,6 +44,8 @@ const GROWTH: f64 = 4.0;
 const DRIFT: f64 = 1e-5;
 /// Relative squared norm below which an estimate is in the linear regime around zero.
 const SMALL: f64 = 1e-2;
+/// Relative squared norm that no posterior mean has: theirs is at most 1, up to chance.
+const SWOLLEN: f64 = 2.0;
 const PATIENCE: usize = 20;
 /// Below this weight nothing moves within any sensible number of sweeps.
 const LEAST: f64 = 0.05;
@@ -66,7 +70,8 @@ impl Adaptive {
         let growing = change > GROWTH * self.best && now.gap > self.gap + now.chance;
         // A tenth more in `PATIENCE` sweeps is the slowest escape that is waited for.
         let cycling = self.age >= PATIENCE && now.norm <= 1.1 * self.norm;
-        let unstable = (change > LARGE && growing) || (change > DRIFT && cycling);
+        let swelling = now.norm > SWOLLEN && now.norm > self.norm;
+        let unstable = (change > LARGE && (growing || swelling)) || (change > DRIFT && cycling);
         if unstable && now.norm > SMALL {
             self.step = (0.5 * self.step).max(LEAST);
             self.restart(change, now);
@@ -114,5 +119,8 @@ mod tests {
         assert_eq!(run((0..25).map(|_| (1e-4, 0.1, 0.5))), 0.5);
         let unstable = (0..10).map(|t| (1e-6 * 10f64.powi(t), 0.01 * f64::from(t), 0.5));
         assert!(run(unstable) < 1.0);
+        // Turned round and longer after every sweep.
+        let swelling = (0..20).map(|t| (3.6, 1.25f64.powi(t), 0.5 * 1.25f64.powi(t)));
+        assert!(run(swelling) < 1.0);
     }
 }

@@ -222,8 +222,9 @@ pub fn spiked_wigner<S: Stored>(
         row.iter_mut().for_each(|xi| *xi = normal(&mut stream));
         row[i] *= 2f64.sqrt();
         // Apart from the draws, so that it is vectorised.
+        let weight = signal[i] / scale;
         for (y, x) in row.iter_mut().zip(signal) {
-            *y = signal[i] * x / scale + sd * *y;
+            *y = weight * x + sd * *y;
         }
     };
     SymmetricTiles::from_rows(signal.len(), fill).map_err(|e: OperatorError| e.into())

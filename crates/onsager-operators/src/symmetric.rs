@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 
-use crate::kernels::{self, Kernels, Stored};
+use crate::kernels::{self, Block, Kernels, Stored};
 use crate::operator::{check_columns, check_square};
 use crate::threads::{PARTS, Run, Threads};
 use crate::{Level, LinearOperator, OperatorError, Shape};
@@ -14,10 +14,11 @@ pub type Symmetric = SymmetricTiles<f64>;
 /// stays in `f64`.
 pub type SymmetricF32 = SymmetricTiles<f32>;
 
-/// A real symmetric matrix, its lower triangle stored as square tiles.
+/// A real symmetric matrix, its lower triangle stored as square tiles of blocks.
 ///
-/// Each tile below the diagonal serves both its rows and its columns in one read; tiles on the
-/// diagonal are stored in full, so `p` rows take at most `p (p + 270) / 2` entries.
+/// What lies below the diagonal serves both its rows and its columns in one read; blocks of eight
+/// rows on the diagonal are stored in full, so `p` rows, with `p` rounded up to a multiple of
+/// eight, take `p (p + 8) / 2` entries.
 #[derive(Clone, Debug)]
 pub struct SymmetricTiles<S: Stored> {
     size: usize,
@@ -28,6 +29,9 @@ pub struct SymmetricTiles<S: Stored> {
 /// Rows and columns of a tile: the pieces of vectors that a tile touches (8 kB) stay in the
 /// first-level cache, and a row of blocks is long enough to hide its beginning and its end.
 const TILE: usize = 256;
+
+/// Blocks of eight in a row of a tile.
+const BLOCKS: usize = TILE / 8;
 
 impl<S: Stored> SymmetricTiles<S> {
     /// The symmetric matrix whose rows `fill(i, row)` writes in order, up to the diagonal:
@@ -116,8 +120,7 @@ impl<S: Stored> SymmetricTiles<S> {
         );
         let first = i - i % TILE;
         let height = TILE.min(self.size - first);
-        let at = band_start(first) + place(first, height, i, j);
-        self.entries[at].to_f64()
+        self.entries[band_start(first) + place(first, height, i, j)].to_f64()
     }
 
     /// The same matrix in full storage.
@@ -183,22 +186,25 @@ impl<S: Stored> SymmetricTiles<S> {
         y: &mut [f64],
     ) {
         let kernels = self.run.kernels;
-        // Copies padded with zeros, so that the tiles see blocks of eight rows only.
-        let mut copies = vec![([0.0; TILE], [0.0; TILE]); x.len() / self.size];
+        // Padded with zeros, so that the tiles see blocks of eight rows only: a copy of the rows
+        // of `x`, and what the band adds to those of `y` along its rows.
+        let mut copies = vec![([[0.0; 8]; BLOCKS], [[0.0; 8]; BLOCKS]); x.len() / self.size];
         for first in bands.map(|band| band * TILE) {
             let height = TILE.min(self.size - first);
             let rows = first..first + height;
-            let band = &self.entries[band_start(first)..][..band_length(first, height)];
-            let (left, diagonal) = band.split_at(padded(height) * first);
-            for (x, (x_rows, dots)) in x.chunks_exact(self.size).zip(&mut copies) {
-                x_rows.fill(0.0);
-                dots.fill(0.0);
-                x_rows[..height].copy_from_slice(&x[rows.clone()]);
-                kernels.rows::<S, SQUARE>(diagonal, &x[rows.clone()], &mut dots[..height]);
-            }
             let side = padded(height) / 8;
-            let blocks = left.as_chunks().0.as_chunks().0;
-            for (j, tile) in blocks.chunks_exact((side * TILE / 8).max(1)).enumerate() {
+            let blocks = self.entries[band_start(first)..][..band_length(first, height)]
+                .as_chunks()
+                .0
+                .as_chunks()
+                .0;
+            let (left, diagonal) = blocks.split_at(side * first / 8);
+            for (x, (x_rows, dots)) in x.chunks_exact(self.size).zip(&mut copies) {
+                *x_rows = [[0.0; 8]; BLOCKS];
+                x_rows.as_flattened_mut()[..height].copy_from_slice(&x[rows.clone()]);
+                *dots = triangle::<S, SQUARE>(kernels, diagonal, &x_rows[..side]);
+            }
+            for (j, tile) in left.chunks_exact(side * BLOCKS).enumerate() {
                 let columns = j * TILE..(j + 1) * TILE;
                 let each = x.chunks_exact(self.size).zip(y.chunks_exact_mut(self.size));
                 // A tile stays in the second-level cache until all columns have used it.
@@ -206,18 +212,41 @@ impl<S: Stored> SymmetricTiles<S> {
                     kernels.tile::<S, SQUARE>(
                         tile,
                         x[columns.clone()].as_chunks().0,
-                        &mut dots.as_chunks_mut().0[..side],
-                        &x_rows.as_chunks().0[..side],
+                        &mut dots[..side],
+                        &x_rows[..side],
                         y[columns.clone()].as_chunks_mut().0,
                     );
                 }
             }
             for (y, (_, dots)) in y.chunks_exact_mut(self.size).zip(&copies) {
-                let pairs = y[rows.clone()].iter_mut().zip(dots);
+                let pairs = y[rows.clone()].iter_mut().zip(dots.as_flattened());
                 pairs.for_each(|(y, dot)| *y += dot);
             }
         }
     }
+}
+
+/// The product with the tile on the diagonal, of which rows of blocks are stored up to the
+/// diagonal.
+fn triangle<S: Stored, const SQUARE: bool>(
+    kernels: Kernels,
+    mut blocks: &[Block<S>],
+    x: &[[f64; 8]],
+) -> [[f64; 8]; BLOCKS] {
+    let (mut along_rows, mut along_columns) = ([[0.0; 8]; BLOCKS], [[0.0; 8]; BLOCKS]);
+    for r in 0..x.len() {
+        let (row, rest) = blocks.split_at(r + 1);
+        blocks = rest;
+        let (y, z) = (&mut along_rows[r..=r], &mut along_columns[..=r]);
+        kernels.tile::<S, SQUARE>(row, &x[..=r], y, &x[r..=r], z);
+        // The block on the diagonal holds both of its halves; nothing came before it here.
+        z[r] = [0.0; 8];
+    }
+    let pairs = along_rows.as_flattened_mut().iter_mut();
+    pairs
+        .zip(along_columns.as_flattened())
+        .for_each(|(y, z)| *y += z);
+    along_rows
 }
 
 impl<S: Stored> LinearOperator for SymmetricTiles<S> {
@@ -258,32 +287,34 @@ impl<S: Stored> LinearOperator for SymmetricTiles<S> {
 
 /// Where the band of rows `first..first + TILE` starts: all bands above it are full.
 fn band_start(first: usize) -> usize {
-    first * (first + TILE) / 2
+    first * (first + 8) / 2
 }
 
-/// Rows of a tile below the diagonal, with zeros up to a multiple of eight.
+/// Rows of a band, with zeros up to a multiple of eight.
 fn padded(height: usize) -> usize {
     height.next_multiple_of(8)
 }
 
 /// Entries of a band: tiles left of the diagonal, then the diagonal one.
 fn band_length(first: usize, height: usize) -> usize {
-    padded(height) * first + height * height
+    padded(height) * first + padded(height) * (padded(height) + 8) / 2
 }
 
-/// Where entry `(i, j)` lies in its band. Tiles left of the diagonal consist of blocks of eight
-/// rows and eight columns, by rows of blocks; the tile on the diagonal is stored by rows.
+/// Where entry `(i, j)`, `j <= i` or in the same block, lies in its band. Tiles consist of blocks
+/// of eight rows and eight columns, by rows of blocks; that on the diagonal ends with its diagonal.
 fn place(first: usize, height: usize, i: usize, j: usize) -> usize {
-    let i = i - first;
-    if j >= first {
-        return padded(height) * first + i * height + (j - first);
-    }
-    let tile = j - j % TILE;
-    let block = (i / 8) * (TILE / 8) + (j - tile) / 8;
+    let row = (i - first) / 8;
+    let tile = (j - j % TILE).min(first);
+    let column = (j - tile) / 8;
+    let block = if tile < first {
+        row * BLOCKS + column
+    } else {
+        row * (row + 1) / 2 + column
+    };
     padded(height) * tile + block * 64 + (i % 8) * 8 + j % 8
 }
 
-/// Writes row `i`, entries `0..=i`, into its band and mirrors what lies in the diagonal tile.
+/// Writes row `i`, entries `0..=i`, into its band and mirrors what lies in the diagonal block.
 fn write_row<S: Stored>(
     band: &mut [S],
     first: usize,
@@ -299,14 +330,14 @@ fn write_row<S: Stored>(
             value: row[column],
         });
     }
-    let (left, own) = row.split_at(first);
+    let (left, own) = row.split_at(i - i % 8);
     for (c, values) in left.as_chunks::<8>().0.iter().enumerate() {
         let at = place(first, height, i, 8 * c);
         let stored = &mut band[at..at + 8];
         let pairs = stored.iter_mut().zip(values);
         pairs.for_each(|(a, x)| *a = S::nearest(*x));
     }
-    for (j, &value) in (first..).zip(own) {
+    for (j, &value) in (left.len()..).zip(own) {
         band[place(first, height, i, j)] = S::nearest(value);
         band[place(first, height, j, i)] = S::nearest(value);
     }

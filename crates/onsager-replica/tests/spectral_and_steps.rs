@@ -425,17 +425,36 @@ fn a_given_spike_that_is_typical_is_a_gaussian_one() {
     let (rho, threshold) = (mean(&|t| t), mean(&|t| t * t));
     for tau in [0.1, 1.0, 20.0] {
         let noise = mean(&|t| t * t / (1.0 + t * tau));
-        let found = lamp_given(&eigenvalues, &weights, noise).unwrap();
+        let found = lamp_given(&eigenvalues, &weights, SpikedMatrix::Wigner { noise }).unwrap();
         close(found.outlier, 1.0, 1e-11);
         close(found.cos_squared, noise * tau / rho, 1e-11);
     }
     for noise in [1.001 * threshold, 10.0 * threshold] {
-        let found = lamp_given(&eigenvalues, &weights, noise).unwrap();
+        let found = lamp_given(&eigenvalues, &weights, SpikedMatrix::Wigner { noise }).unwrap();
         assert_eq!(found.cos_squared, 0.0);
     }
-    assert!(lamp_given(&eigenvalues, &weights[1..], 1.0).is_err());
-    assert!(lamp_given(&[0.0, 1.0], &[1.0, 0.0], 1.0).is_err());
-    assert!(lamp_given(&[1.0], &[1.0], 0.0).is_err());
+    let square = |noise| SpikedMatrix::Wigner { noise };
+    assert!(lamp_given(&eigenvalues, &weights[1..], square(1.0)).is_err());
+    assert!(lamp_given(&[0.0, 1.0], &[1.0, 0.0], square(1.0)).is_err());
+    assert!(lamp_given(&[1.0], &[1.0], square(0.0)).is_err());
+    // Beside a left factor: the law of the same eigenvalues is the second route.
+    let covariance = Covariance::measured(eigenvalues.to_vec()).unwrap();
+    for (aspect, left) in [(0.4, 1.0), (3.0, 2.5)] {
+        let threshold = left * (aspect * threshold).sqrt();
+        for noise in [0.02, 0.3, 0.9, 1.001].map(|relative| relative * threshold) {
+            let matrix = SpikedMatrix::Wishart {
+                noise,
+                aspect,
+                left,
+            };
+            let found = lamp_given(&eigenvalues, &weights, matrix).unwrap();
+            let typical = lamp_spectrum(&covariance, matrix).unwrap();
+            close(found.cos_squared, typical.overlap, 1e-10);
+            if noise < threshold {
+                close(found.outlier, 1.0, 1e-10);
+            }
+        }
+    }
 }
 
 /// Spectral methods of signals behind outputs.

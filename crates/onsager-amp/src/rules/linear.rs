@@ -232,13 +232,11 @@ impl<F: Field> Rule<F> for Linear<F> {
         let mut image = DMatrix::zeros(columns, 1);
         self.matrix
             .apply_through(x.as_slice(), &channel, &mut kept, image.as_mut_slice());
-        let column = |part: usize| {
-            let values = kept.iter().skip(part).step_by(KEPT).copied();
-            DMatrix::from_iterator(rows, 1, values)
-        };
+        let kept = kept.as_chunks::<KEPT>().0;
+        let column = |part: usize| DMatrix::from_fn(rows, 1, |i, _| kept[i][part]);
         let moments = [2, 4].map(|part| Posterior {
             mean: column(part),
-            variance: Diagonal::Each(column(part + 1).map(|c| c.real())),
+            variance: Diagonal::Each(DMatrix::from_fn(rows, 1, |i, _| kept[i][part + 1].real())),
         });
         self.input = Some(x);
         let message = Message {

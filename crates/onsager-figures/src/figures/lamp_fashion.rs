@@ -322,7 +322,7 @@ fn repeated(
             .map(|x| x.iter().map(|x| x * x / size as f64).sum())
             .collect();
         weights.resize(PIXELS, 0.0);
-        let given = lamp_given(&padded, &weights, noise)?.cos_squared;
+        let given = lamp_given(&padded, &weights, SpikedMatrix::Wigner { noise })?.cos_squared;
         found.push(cos_squared);
         rest.push(limit + cos_squared - given);
         // The noise on the spike, and three of its numbers, of mean zero.
@@ -388,7 +388,7 @@ fn theory(points: usize) -> Result<Vec<Row>, FigureError> {
     let typical: Vec<f64> = values.iter().map(|t| t / PIXELS as f64).collect();
     for relative in SIMULATED {
         let noise = relative * critical;
-        let spike = lamp_given(values, &typical, noise)?.cos_squared;
+        let spike = lamp_given(values, &typical, SpikedMatrix::Wigner { noise })?.cos_squared;
         let law = [("law", noise), ("law shifted", 1.05 * noise)];
         rows.push(Row::theory(ROUTES, "spike", relative, spike));
         for (series, noise) in law {
@@ -428,7 +428,9 @@ fn simulate(context: &Context, relative: f64, count: usize) -> Result<Vec<Row>, 
         found.push(lamp.squared_cosine(&x));
         lost.push(component(&y, noise)?.squared_cosine(&x));
         let weights = data.weights(&x);
-        given.push(lamp_given(&data.eigen.values, &weights, noise)?.cos_squared);
+        given.push(
+            lamp_given(&data.eigen.values, &weights, SpikedMatrix::Wigner { noise })?.cos_squared,
+        );
     }
     let fraction = |name: &str, holds: &dyn Fn(usize) -> bool| {
         let hits: Vec<f64> = (0..count).map(|i| f64::from(u8::from(holds(i)))).collect();

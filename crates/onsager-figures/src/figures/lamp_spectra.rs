@@ -1,18 +1,28 @@
-//! Eigenvalues of linearised message passing on a spiked Wigner matrix: bulk, outlier, overlap.
+//! Eigenvalues of linearised message passing on spiked matrices: bulk, outlier, overlap.
 
 use onsager_amp::{Problem, spectral};
-use onsager_model::{Instance, Tree};
+use onsager_model::{Chain, Instance, Tree};
 use onsager_operators::Symmetric;
 use onsager_operators::factorisations::symmetric_eigen;
 use onsager_replica::spectral::{Covariance, Spectrum, SpikedMatrix, lamp_given, lamp_spectrum};
 
 use crate::agreement::{Agreement, Claim, MeanPoint, Means, Sample, Success};
 use crate::drawing::{Axis, Dash, Histogram, Line, Marker, Picture, Plot, Points, Rule};
-use crate::figures::common::{SHIFT, Sized, ladder, layered, trials};
+use crate::figures::common::{SHIFT, Sized, gaussian, ladder, layered, trials};
 use crate::{Context, Figure, FigureError, Job, Profile, Row, Table};
 
 /// Density against histogram; first two eigenvalues and overlap against noise.
-pub(crate) struct LampSpectra;
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum LampSpectra {
+    Wigner,
+    /// With a left factor of independent Gaussian components.
+    Wishart,
+}
+
+use LampSpectra::{Wigner, Wishart};
+
+/// Rows over columns of the rectangular matrix.
+const ASPECT: f64 = 2.0;
 
 /// A name and layers (aspect, activation), latent first.
 type Prior = (&'static str, &'static [(f64, &'static str)]);
@@ -43,11 +53,17 @@ const BINS: usize = 48;
 
 impl Figure for LampSpectra {
     fn id(&self) -> &'static str {
-        "lamp-spectra"
+        match self {
+            Wigner => "lamp-spectra",
+            Wishart => "lamp-wishart",
+        }
     }
 
     fn title(&self) -> &'static str {
-        "Spectra of linearised message passing"
+        match self {
+            Wigner => "Spectra of linearised message passing",
+            Wishart => "Spectra of linearised message passing: rectangular matrices",
+        }
     }
 
     fn source(&self) -> &'static str {
@@ -62,15 +78,17 @@ impl Figure for LampSpectra {
 
     fn theory(&self, profile: Profile) -> Vec<Job> {
         let (points, grid) = (profile.pick(60, 200, 400), profile.pick(32, 60, 120));
+        let matrix = *self;
         let one = |prior: Prior| {
             let key = format!("{} points={points} grid={grid}", prior.0);
-            Job::new(key, move |_| theory(prior, points, grid))
+            Job::new(key, move |_| matrix.theory_of(prior, points, grid))
         };
         PRIORS.map(one).into()
     }
 
     fn simulation(&self, profile: Profile) -> Vec<Job> {
         let mut jobs = Vec::new();
+        let matrix = *self;
         let count = profile.pick(60, 96, 128);
         for prior in PRIORS {
             for relative in SIMULATED {
@@ -83,7 +101,7 @@ impl Figure for LampSpectra {
                     };
                     let key = format!("{} noise={relative} p={p} trials={count}", prior.0);
                     jobs.push(Job::new(key, move |context| {
-                        simulate(context, prior, relative, level, p, count)
+                        matrix.simulate(context, prior, relative, level, p, count)
                     }));
                 }
             }
@@ -206,16 +224,6 @@ fn size(profile: Profile) -> usize {
     profile.pick(144, 192, 480)
 }
 
-fn covariance((_, layers): Prior) -> Result<(Covariance, f64), FigureError> {
-    let covariance = Covariance::of(&layered(layers).spiked_wigner(1.0)?)?;
-    let threshold = spectrum(&covariance, 1.0)?.threshold.unwrap_or(f64::NAN);
-    Ok((covariance, threshold))
-}
-
-fn spectrum(covariance: &Covariance, noise: f64) -> Result<Spectrum, FigureError> {
-    Ok(lamp_spectrum(covariance, SpikedMatrix::Wigner { noise })?)
-}
-
 /// Lowest and highest edge of the bulk.
 fn bulk(spectrum: &Spectrum) -> (f64, f64) {
     let intervals = &spectrum.support().intervals;
@@ -229,162 +237,204 @@ fn place(spectrum: &Spectrum, place: f64) -> (f64, f64) {
     (low + place * (high - low), SMOOTHING * (high - low))
 }
 
-fn theory(prior: Prior, points: usize, grid: usize) -> Result<Vec<Row>, FigureError> {
-    let name = prior.0;
-    let (covariance, threshold) = covariance(prior)?;
-    let shown = spectrum(&covariance, SHOWN * threshold)?;
-    let mut rows = Vec::new();
-    for (i, pairs) in shown.density(points).chunks(points).enumerate() {
-        let series = format!("{name}: interval {i}");
-        rows.extend(
-            pairs
-                .iter()
-                .map(|(x, y)| Row::theory(DENSITY, &series, *x, *y)),
-        );
+impl LampSpectra {
+    fn tree(self, (_, layers): Prior, noise: f64) -> Result<Tree, FigureError> {
+        let chain = layered(layers);
+        Ok(match self {
+            Wigner => chain.spiked_wigner(noise)?,
+            Wishart => chain.spiked_wishart(noise, ASPECT, Chain::new(gaussian()))?,
+        })
     }
-    let mut noises: Vec<f64> = (0..=grid)
-        .map(|i| 0.1 + 1.6 * i as f64 / grid as f64)
-        .chain(SIMULATED)
-        .chain([1.0])
-        .collect();
-    noises.sort_by(f64::total_cmp);
-    noises.dedup();
-    for relative in noises {
-        let found = spectrum(&covariance, relative * threshold)?;
-        rows.push(Row::theory(EDGE, name, relative, bulk(&found).1));
-        rows.push(Row::theory(OVERLAP, name, relative, found.overlap));
-        let outlier = found.outlier.filter(|_| relative < 1.0);
-        rows.extend(outlier.map(|x| Row::theory(FIRST, name, relative, x)));
+
+    /// The covariance of the signal, and the threshold.
+    fn covariance(self, prior: Prior) -> Result<(Covariance, f64), FigureError> {
+        let covariance = Covariance::of(&self.tree(prior, 1.0)?)?;
+        let threshold = self.spectrum(&covariance, 1.0)?.threshold;
+        Ok((covariance, threshold.unwrap_or(f64::NAN)))
     }
-    for relative in SIMULATED {
-        let found = spectrum(&covariance, relative * threshold)?;
-        let shifted = spectrum(&covariance, SHIFT * relative * threshold)?;
-        for fraction in PLACES {
-            let (x, width) = place(&found, fraction);
-            let z = onsager_ensembles::Complex64::new(x, width);
-            let smooth = |law: &Spectrum| law.law.stieltjes(z).im / std::f64::consts::PI;
-            let series = at(name, relative);
-            rows.push(Row::theory(SMOOTHED, &series, fraction, smooth(&found)));
-            let series = format!("{series} shifted");
-            rows.push(Row::theory(SMOOTHED, series, fraction, smooth(&shifted)));
+
+    fn spectrum(self, covariance: &Covariance, noise: f64) -> Result<Spectrum, FigureError> {
+        Ok(lamp_spectrum(covariance, self.matrix(noise))?)
+    }
+
+    fn matrix(self, noise: f64) -> SpikedMatrix {
+        match self {
+            Wigner => SpikedMatrix::Wigner { noise },
+            Wishart => SpikedMatrix::Wishart {
+                noise,
+                aspect: ASPECT,
+                left: 1.0,
+            },
         }
     }
-    Ok(rows)
+
+    fn theory_of(self, prior: Prior, points: usize, grid: usize) -> Result<Vec<Row>, FigureError> {
+        let name = prior.0;
+        let (covariance, threshold) = self.covariance(prior)?;
+        let shown = self.spectrum(&covariance, SHOWN * threshold)?;
+        let mut rows = Vec::new();
+        for (i, pairs) in shown.density(points).chunks(points).enumerate() {
+            let series = format!("{name}: interval {i}");
+            rows.extend(
+                pairs
+                    .iter()
+                    .map(|(x, y)| Row::theory(DENSITY, &series, *x, *y)),
+            );
+        }
+        let mut noises: Vec<f64> = (0..=grid)
+            .map(|i| 0.1 + 1.6 * i as f64 / grid as f64)
+            .chain(SIMULATED)
+            .chain([1.0])
+            .collect();
+        noises.sort_by(f64::total_cmp);
+        noises.dedup();
+        for relative in noises {
+            let found = self.spectrum(&covariance, relative * threshold)?;
+            rows.push(Row::theory(EDGE, name, relative, bulk(&found).1));
+            rows.push(Row::theory(OVERLAP, name, relative, found.overlap));
+            let outlier = found.outlier.filter(|_| relative < 1.0);
+            rows.extend(outlier.map(|x| Row::theory(FIRST, name, relative, x)));
+        }
+        for relative in SIMULATED {
+            let found = self.spectrum(&covariance, relative * threshold)?;
+            let shifted = self.spectrum(&covariance, SHIFT * relative * threshold)?;
+            for fraction in PLACES {
+                let (x, width) = place(&found, fraction);
+                let z = onsager_ensembles::Complex64::new(x, width);
+                let smooth = |law: &Spectrum| law.law.stieltjes(z).im / std::f64::consts::PI;
+                let series = at(name, relative);
+                rows.push(Row::theory(SMOOTHED, &series, fraction, smooth(&found)));
+                let series = format!("{series} shifted");
+                rows.push(Row::theory(SMOOTHED, series, fraction, smooth(&shifted)));
+            }
+        }
+        Ok(rows)
+    }
+
+    fn run(self, tree: &Tree, instance: &Instance, noise: f64) -> Result<Run, FigureError> {
+        let problem = Problem::new(tree, instance)?;
+        let k = spectral::covariance(&problem)?;
+        let p = k.shape().rows;
+        let identity = Symmetric::from_fn(p, |i, j| f64::from(u8::from(i == j)))?.to_matrix();
+        let eigen = symmetric_eigen(&k.apply(&identity)?)?;
+        let observation = tree.factors().len() - 1;
+        let missing = || FigureError::Data {
+            name: "instance",
+            reason: "it has no matrix or no truth".into(),
+        };
+        let y = instance.operator(observation).ok_or_else(missing)?;
+        let truth = instance.truth(tree.signal_index()).ok_or_else(missing)?;
+        let along = |u: &[f64]| u.iter().zip(truth).map(|(u, x)| u * x).sum::<f64>();
+        let vectors = eigen.vectors.as_slice().chunks_exact(p);
+        let weights: Vec<f64> = vectors.map(|u| along(u).powi(2) / p as f64).collect();
+        // Zero eigenvalues round to either sign.
+        let spectrum: Vec<f64> = eigen.values.iter().map(|t| t.max(0.0)).collect();
+        let given = lamp_given(&spectrum, &weights, self.matrix(noise))?.cos_squared;
+        // K = S Sᵀ with as many columns as its rank: the spectrum is that of Sᵀ (...) S/Δ, whose
+        // eigenvector u stands for S u, and zeros. Eigenvalues of K increase.
+        let zeros = spectrum.partition_point(|t| *t < 1e-9 * spectrum[p - 1]);
+        let mut s = eigen.vectors.columns(zeros, p - zeros).into_owned();
+        for (mut column, value) in s.column_iter_mut().zip(&spectrum[zeros..]) {
+            column *= value.sqrt();
+        }
+        let image = y.apply(&s)? / (p as f64).sqrt();
+        let rho = tree.signal().second_moment;
+        let centred = match self {
+            Wigner => s.transpose() * (image - &s * rho),
+            Wishart => image.tr_mul(&image) / (noise + rho) - s.tr_mul(&s) * ASPECT,
+        };
+        let found = symmetric_eigen(&(centred / noise))?;
+        let first = &s * found.vectors.column(s.ncols() - 1);
+        let norm = first.norm_squared() * truth.iter().map(|x| x * x).sum::<f64>();
+        let overlap = along(first.as_slice()).powi(2) / norm;
+        let mut values = found.values;
+        values.reverse();
+        Ok(Run {
+            values,
+            zeros,
+            overlap,
+            given,
+        })
+    }
+
+    fn simulate(
+        self,
+        context: &Context,
+        prior: Prior,
+        relative: f64,
+        level: usize,
+        p: usize,
+        count: usize,
+    ) -> Result<Vec<Row>, FigureError> {
+        let name = prior.0;
+        let (covariance, threshold) = self.covariance(prior)?;
+        let noise = relative * threshold;
+        let law = self.spectrum(&covariance, noise)?;
+        let sized = Sized::new(&self.tree(prior, noise)?, p)?;
+        let runs = trials(context, count, |seed| {
+            self.run(&sized.tree, &sized.draw(seed)?, noise)
+        })?;
+        let sample = |f: &dyn Fn(&Run) -> f64| Sample::of(&runs.iter().map(f).collect::<Vec<_>>());
+        let rank = RANKS[level];
+        let series = format!("{name} {rank}");
+        let mut rows = vec![
+            Row::theory(SIZES, "p", level as f64, p as f64),
+            Row::measured(OVERLAP, &series, relative, sample(&|run| run.overlap)),
+            Row::measured(FIRST, &series, relative, sample(&|run| run.values[0])),
+            Row::measured(SECOND, &series, relative, sample(&|run| run.values[1])),
+        ];
+        for fraction in PLACES {
+            let (x, width) = place(&law, fraction);
+            let smoothed = |run: &Run| {
+                let cauchy = |t: &f64| width / ((t - x).powi(2) + width * width);
+                let all =
+                    run.values.iter().map(cauchy).sum::<f64>() + run.zeros as f64 * cauchy(&0.0);
+                all / (std::f64::consts::PI * p as f64)
+            };
+            let series = format!("{} {rank}", at(name, relative));
+            rows.push(Row::measured(SMOOTHED, series, fraction, sample(&smoothed)));
+        }
+        if level == 2 && relative == SHOWN {
+            let fraction = |what: &str, holds: &dyn Fn(&Run) -> bool| {
+                let hits = runs.iter().filter(|run| holds(run)).count() as u64;
+                Row::fraction(
+                    SUCCESS,
+                    format!("{name}: {what}"),
+                    SHOWN,
+                    hits,
+                    count as u64,
+                )
+            };
+            let between = 0.5 * (bulk(&law).1 + 1.0);
+            let beyond = |run: &Run| run.values[1] < between && between < run.values[0];
+            let close = |run: &Run| (run.overlap - run.given).abs() < CLOSE;
+            rows.push(fraction(FIRST, &beyond));
+            rows.push(fraction(OVERLAP, &close));
+            let (low, high) = bulk(&law);
+            let width = (1.2 - 1.05 * low).max(high - low) / BINS as f64;
+            let start = 1.05 * low;
+            for bin in 0..BINS {
+                let from = start + width * bin as f64;
+                let inside = |t: &&f64| from <= **t && **t < from + width;
+                let hits: usize = (runs.iter())
+                    .map(|run| run.values.iter().filter(inside).count())
+                    .sum();
+                let height = hits as f64 / (width * (p * count) as f64);
+                rows.push(Row::theory(DENSITY, name, from, height));
+            }
+        }
+        Ok(rows)
+    }
 }
 
 /// One instance.
 struct Run {
-    /// All eigenvalues of `K (Y/√p - ρ)/Δ`, decreasing.
+    /// Eigenvalues of the operator where its covariance is not zero, decreasing.
     values: Vec<f64>,
+    /// The others, which are zero: an atom, which has no density.
+    zeros: usize,
     /// Squared overlap of the first eigenvector.
     overlap: f64,
     /// The same by theory, for its covariance and its signal.
     given: f64,
-}
-
-fn run(tree: &Tree, instance: &Instance, noise: f64) -> Result<Run, FigureError> {
-    let problem = Problem::new(tree, instance)?;
-    let k = spectral::covariance(&problem)?;
-    let p = k.shape().rows;
-    let identity = Symmetric::from_fn(p, |i, j| f64::from(u8::from(i == j)))?.to_matrix();
-    let eigen = symmetric_eigen(&k.apply(&identity)?)?;
-    let observation = tree.factors().len() - 1;
-    let missing = || FigureError::Data {
-        name: "instance",
-        reason: "it has no matrix or no truth".into(),
-    };
-    let y = instance.operator(observation).ok_or_else(missing)?;
-    let truth = instance.truth(tree.signal_index()).ok_or_else(missing)?;
-    let along = |u: &[f64]| u.iter().zip(truth).map(|(u, x)| u * x).sum::<f64>();
-    let vectors = eigen.vectors.as_slice().chunks_exact(p);
-    let weights: Vec<f64> = vectors.map(|u| along(u).powi(2) / p as f64).collect();
-    // Zero eigenvalues round to either sign.
-    let spectrum: Vec<f64> = eigen.values.iter().map(|t| t.max(0.0)).collect();
-    let given = lamp_given(&spectrum, &weights, noise)?.cos_squared;
-    // K = S Sᵀ: the spectrum is that of Sᵀ (Y/√p - ρ) S/Δ, whose eigenvector u stands for S u.
-    let mut s = eigen.vectors;
-    for (mut column, value) in s.column_iter_mut().zip(&spectrum) {
-        column *= value.sqrt();
-    }
-    let mut image = y.apply(&s)? / (p as f64).sqrt();
-    image -= &s * tree.signal().second_moment;
-    let found = symmetric_eigen(&(s.transpose() * image / noise))?;
-    let first = &s * found.vectors.column(p - 1);
-    let norm = first.norm_squared() * truth.iter().map(|x| x * x).sum::<f64>();
-    let overlap = along(first.as_slice()).powi(2) / norm;
-    let mut values = found.values;
-    values.reverse();
-    Ok(Run {
-        values,
-        overlap,
-        given,
-    })
-}
-
-fn simulate(
-    context: &Context,
-    prior: Prior,
-    relative: f64,
-    level: usize,
-    p: usize,
-    count: usize,
-) -> Result<Vec<Row>, FigureError> {
-    let name = prior.0;
-    let (covariance, threshold) = covariance(prior)?;
-    let noise = relative * threshold;
-    let law = spectrum(&covariance, noise)?;
-    let sized = Sized::new(&layered(prior.1).spiked_wigner(noise)?, p)?;
-    let runs = trials(context, count, |seed| {
-        run(&sized.tree, &sized.draw(seed)?, noise)
-    })?;
-    let sample = |f: &dyn Fn(&Run) -> f64| Sample::of(&runs.iter().map(f).collect::<Vec<_>>());
-    let rank = RANKS[level];
-    let series = format!("{name} {rank}");
-    let mut rows = vec![
-        Row::theory(SIZES, "p", level as f64, p as f64),
-        Row::measured(OVERLAP, &series, relative, sample(&|run| run.overlap)),
-        Row::measured(FIRST, &series, relative, sample(&|run| run.values[0])),
-        Row::measured(SECOND, &series, relative, sample(&|run| run.values[1])),
-    ];
-    for fraction in PLACES {
-        let (x, width) = place(&law, fraction);
-        let smoothed = |run: &Run| {
-            let cauchy = |t: &f64| width / ((t - x).powi(2) + width * width);
-            run.values.iter().map(cauchy).sum::<f64>() / (std::f64::consts::PI * p as f64)
-        };
-        let series = format!("{} {rank}", at(name, relative));
-        rows.push(Row::measured(SMOOTHED, series, fraction, sample(&smoothed)));
-    }
-    if level == 2 && relative == SHOWN {
-        let fraction = |what: &str, holds: &dyn Fn(&Run) -> bool| {
-            let hits = runs.iter().filter(|run| holds(run)).count() as u64;
-            Row::fraction(
-                SUCCESS,
-                format!("{name}: {what}"),
-                SHOWN,
-                hits,
-                count as u64,
-            )
-        };
-        let between = 0.5 * (bulk(&law).1 + 1.0);
-        let beyond = |run: &Run| run.values[1] < between && between < run.values[0];
-        let close = |run: &Run| (run.overlap - run.given).abs() < CLOSE;
-        rows.push(fraction(FIRST, &beyond));
-        rows.push(fraction(OVERLAP, &close));
-        let (low, high) = bulk(&law);
-        let width = (1.2 - 1.05 * low).max(high - low) / BINS as f64;
-        let start = 1.05 * low;
-        for bin in 0..BINS {
-            let from = start + width * bin as f64;
-            let inside = |t: &&f64| from <= **t && **t < from + width;
-            // Zero eigenvalues are an atom, which has no density.
-            let continuous = |t: &&f64| t.abs() > 1e-9 * low.abs();
-            let hits: usize = (runs.iter())
-                .map(|run| run.values.iter().filter(inside).filter(continuous).count())
-                .sum();
-            let height = hits as f64 / (width * (p * count) as f64);
-            rows.push(Row::theory(DENSITY, name, from, height));
-        }
-    }
-    Ok(rows)
 }

@@ -12,7 +12,7 @@ use onsager_ensembles::sample::spiked_wigner;
 use onsager_model::{Chain, Instance};
 use onsager_operators::factorisations::{Eigen, symmetric_eigen};
 use onsager_operators::{LinearOperator, Shifted, Symmetric};
-use onsager_replica::spectral::lamp_given;
+use onsager_replica::spectral::{self as theory, lamp_given};
 
 use crate::agreement::{Agreement, Claim, MeanSeries, Means, Sample, Success};
 use crate::data::{FashionMnist, PIXELS, SIDE, fashion_mnist};
@@ -277,7 +277,12 @@ impl Data {
 
     /// Squared overlap of LAMP on a spike with these components, as `p` grows.
     fn predicted(&self, weights: &[f64], noise: f64) -> Result<f64, FigureError> {
-        Ok(lamp_given(&self.eigen.values, weights, noise)?.cos_squared)
+        Ok(lamp_given(
+            &self.eigen.values,
+            weights,
+            theory::SpikedMatrix::Wigner { noise },
+        )?
+        .cos_squared)
     }
 }
 

@@ -61,7 +61,7 @@ impl SpikedMatrix {
         }
     }
 
-    fn check(self) -> Result<Self, ReplicaError> {
+    pub(super) fn check(self) -> Result<Self, ReplicaError> {
         let (Self::Wigner { noise } | Self::Wishart { noise, .. }) = self;
         let others = match self {
             Self::Wigner { .. } => [("aspect", 1.0), ("second moment of the left factor", 1.0)],
