@@ -533,6 +533,113 @@ fn the_slope_of_the_information_is_the_error_of_the_measurements() {
     assert!((slope / expected - 1.0).abs() < 1e-7, "{slope} {expected}");
 }
 
+/// `di/dα = Ψ_y(ρ, 0) - Ψ_y(q, V)`: what one more output tells at the fixed point, for outputs whose
+/// information is finite.
+#[test]
+fn the_slope_of_the_information_is_what_one_more_output_tells() {
+    let probit = Blurred::new(noiseless(Function::sign()), 0.3).unwrap();
+    let outputs: Vec<Output> = vec![
+        additive(Function::linear(), 0.1),
+        additive(Function::relu(), 0.05),
+        noiseless(Function::sign()),
+        noiseless(Function::door(0.7).unwrap()),
+        Arc::new(probit),
+        Arc::new(Logistic),
+        Arc::new(Poisson::rectified()),
+        Arc::new(Poisson::exponential()),
+    ];
+    let sparse: Arc<dyn Prior> = Arc::new(GaussBernoulli::new(0.3, 0.5, 1.0).unwrap());
+    let relu = Some((1.5, Function::relu()));
+    let cases = outputs.iter().map(|law| (&sparse, None, law));
+    for (prior, layer, law) in cases.chain([(&gaussian(), relu, &outputs[5])]) {
+        let at = |ratios: &[f64]| -> Vec<_> {
+            let tree = tree(prior, layer.clone(), law, 1.0).unwrap();
+            let points = sweep_ratio(&tree, ratios).unwrap();
+            points
+                .into_iter()
+                .map(|point| point.prediction.optimal)
+                .collect()
+        };
+        let [a, b, here, c, d] = &at(&[0.78, 0.79, 0.8, 0.81, 0.82])[..] else {
+            panic!("five ratios")
+        };
+        let information = |x: &onsager_replica::FixedPoint| x.mutual_information.unwrap();
+        let central = |x, y, d: f64| (information(y) - information(x)) / (2.0 * d);
+        let slope = (4.0 * central(b, c, 0.01) - central(a, d, 0.02)) / 3.0;
+        // Ψ_y(ρ, 0) from the first output of all, which the next test knows.
+        let first = &at(&[1e-7])[0];
+        let potential =
+            |x: &onsager_replica::FixedPoint| output(&**law, x.overlap, x.mmse).unwrap().potential;
+        let expected = information(first) / 1e-7 + potential(first) - potential(here);
+        assert!(
+            (slope / expected - 1.0).abs() < 1e-6,
+            "{law:?}: {slope} {expected}"
+        );
+    }
+}
+
+/// Of few outputs none tells what another has told: `i/α` tends to `I(y; h)`, `h` a field of variance `ρ`, by plain
+/// integrals over the field and sums over outputs.
+#[test]
+fn a_first_output_tells_what_a_scalar_channel_does() {
+    use onsager_scalar::special::{ndtr, normal_density};
+    let (variance, few) = (0.25, 1e-7);
+    let counts = |rate: f64| {
+        let next = move |p: &mut f64, y: u32| {
+            *p *= if y == 0 { 1.0 } else { rate / f64::from(y) };
+            Some(*p)
+        };
+        (0..300).scan((-rate).exp(), next).collect()
+    };
+    type Chances<'a> = Box<dyn Fn(f64) -> Vec<f64> + 'a>;
+    let probit = Blurred::new(noiseless(Function::sign()), 0.3).unwrap();
+    let cases: [(Output, Chances); 4] = [
+        (
+            Arc::new(Logistic),
+            Box::new(|h| [h, -h].map(|h| 1.0 / (1.0 + (-h).exp())).into()),
+        ),
+        (
+            Arc::new(probit),
+            Box::new(|h| [h, -h].map(|h| ndtr(h / 0.3f64.sqrt())).into()),
+        ),
+        (
+            Arc::new(Poisson::rectified()),
+            Box::new(move |h| counts(h.max(0.0))),
+        ),
+        (
+            Arc::new(Poisson::exponential()),
+            Box::new(move |h| counts(h.exp())),
+        ),
+    ];
+    let entropy = |p: &[f64]| -> f64 { p.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum() };
+    let prior: Arc<dyn Prior> = Arc::new(Gaussian::new(0.0, variance).unwrap());
+    for (law, chances) in cases {
+        // Gauss's rule on panels with an edge at zero, the kink of a rectified mean.
+        let rule = onsager_scalar::quadrature::Rule::new(12).unwrap();
+        let (mut noise, mut marginal) = (0.0, vec![0.0; 300]);
+        for (z, w) in (-18..18).flat_map(|i| rule.on(0.5 * f64::from(i), 0.5 * f64::from(i + 1))) {
+            let weight = w * normal_density(z);
+            let p = chances(variance.sqrt() * z);
+            noise += weight * entropy(&p);
+            marginal
+                .iter_mut()
+                .zip(&p)
+                .for_each(|(sum, p)| *sum += weight * p);
+        }
+        let expected = entropy(&marginal) - noise;
+        let found = predict(&prior, &law, few)
+            .optimal
+            .mutual_information
+            .unwrap()
+            / few;
+        // The next order is α times a number of order one.
+        assert!(
+            (found / expected - 1.0).abs() < 1e-5,
+            "{law:?}: {found} {expected}"
+        );
+    }
+}
+
 /// A function of an activation keeps the noise that it has before its output.
 #[test]
 fn noise_before_a_sign_is_a_probit() {

@@ -86,12 +86,10 @@ impl Figure for GlmPhases {
         let count = profile.pick(16, 16, 32);
         let mut jobs = Vec::new();
         for tried in TRIED {
-            for away in AWAY {
-                let key = format!("{tried:?} away={away} p={p} trials={count}");
-                jobs.push(Job::new(key, move |context| {
-                    attempt(context, tried, away, p, count)
-                }));
-            }
+            let key = format!("{tried:?} away={AWAY:?} p={p} trials={count}");
+            jobs.push(Job::new(key, move |context| {
+                attempts(context, tried, p, count)
+            }));
         }
         jobs
     }
@@ -309,11 +307,10 @@ fn convex() -> Vec<Row> {
     (1..60).map(at).collect()
 }
 
-/// How many of `count` signals are recovered at `away` times the threshold.
-fn attempt(
+/// How many of `count` signals are recovered on both sides of the threshold.
+fn attempts(
     context: &Context,
     (output, signal, rho): (&'static str, &'static str, f64),
-    away: f64,
     p: usize,
     count: usize,
 ) -> Result<Vec<Row>, FigureError> {
@@ -321,32 +318,25 @@ fn attempt(
     let found = onsager_replica::thresholds(&family, Some((0.05, RATIO)), Key::SamplingRatio)?;
     let easy = ratio_lines(&found.thresholds, "", rho)
         .into_iter()
-        .find(|row| row.series == EASY);
-    let ratio = away * easy.map_or(f64::NAN, |row| row.y);
-    let sized = Sized::new(&tree(output, signal, rho, ratio)?, p)?;
-    let recovered = trials(context, count, |seed| {
-        let instance = sized.draw(seed)?;
-        let outcome = sized.infer(
-            &instance,
-            &Settings {
+        .find(|row| row.series == EASY)
+        .map_or(f64::NAN, |row| row.y);
+    let at = |(away, name): (f64, &str)| {
+        let ratio = away * easy;
+        let sized = Sized::new(&tree(output, signal, rho, ratio)?, p)?;
+        let recovered = trials(context, count, |seed| {
+            let instance = sized.draw(seed)?;
+            let settings = Settings {
                 seed,
                 ..Settings::default()
-            },
-        )?;
-        Ok(outcome
-            .mse
-            .is_some_and(|mse| mse < RECOVERED * second_moment(signal, rho)))
-    })?;
-    let successes = recovered.iter().filter(|found| **found).count() as u64;
-    let panel = panel(name_of(output), signal);
-    let name = if away < 1.0 { BELOW } else { ABOVE };
-    Ok(vec![Row::fraction(
-        &panel,
-        name,
-        ratio,
-        successes,
-        count as u64,
-    )])
+            };
+            let error = sized.infer(&instance, &settings)?.mse;
+            Ok(error.is_some_and(|mse| mse < RECOVERED * second_moment(signal, rho)))
+        })?;
+        let successes = recovered.iter().filter(|found| **found).count() as u64;
+        let panel = panel(name_of(output), signal);
+        Ok(Row::fraction(&panel, name, ratio, successes, count as u64))
+    };
+    AWAY.into_iter().zip([BELOW, ABOVE]).map(at).collect()
 }
 
 fn map(theory: &Table, simulation: &Table, problem: &str, signal: &str) -> Plot {
