@@ -517,3 +517,46 @@ proptest! {
         }
     }
 }
+
+/// In next to no noise the message of a spike is off by more than it claims, by a factor of `1 + O(1/√p)` that
+/// turns into its inverse at every sweep. Layers that measured what they send by the square of their
+/// scores squared their claims, and runs came to rest anywhere.
+#[test]
+fn spikes_in_next_to_no_noise_are_recovered_from_scratch() {
+    let theta: f64 = 1e-4;
+    let relu = || layer(10.0, PiecewiseLinear::relu());
+    // The error is θ² = (k/p) Δ/ρ² of ρ, or (k/n) Δ/ρ, to first order, within a factor of a few at k = 16.
+    let wigner = relu().spiked_wigner(10.0 * theta * theta * 0.25);
+    let left = Chain::new(Arc::new(Gaussian::standard()));
+    let wishart = relu().spiked_wishart(10.0 * theta * theta * 0.5, 1.0, left);
+    for (tree, is_product) in [(wigner.unwrap(), false), (wishart.unwrap(), true)] {
+        for (damping, least) in [(Damping::Fixed(0.7), 12), (Damping::Adaptive, 10)] {
+            let mut rested = 0;
+            for seed in 0..12 {
+                let settings = Settings {
+                    damping,
+                    ..Settings::default()
+                };
+                let instance = draw(&tree, 160, seed);
+                let found = infer(&Problem::new(&tree, &instance).unwrap(), &settings).unwrap();
+                if found.stop != Stop::Converged {
+                    continue;
+                }
+                rested += 1;
+                let x = instance.truth(tree.signal_index()).unwrap();
+                let x = DMatrix::from_column_slice(160, 1, x);
+                // Only its prior tells the size of either factor of a product, up to 1/√n: there the angle.
+                let scale = match is_product {
+                    true => x.dot(&found.estimate) / found.estimate.norm_squared(),
+                    false => 1.0,
+                };
+                let error = (&found.estimate * scale - &x).norm_squared() / x.norm_squared();
+                for error in [error, found.claimed_mse / 0.5] {
+                    let error = error / (theta * theta);
+                    assert!((0.2..5.0).contains(&error), "{damping:?} {seed}: {error}");
+                }
+            }
+            assert!(rested >= least, "{damping:?}: {rested} of 12 at rest");
+        }
+    }
+}

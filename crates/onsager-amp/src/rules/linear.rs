@@ -22,11 +22,11 @@ use crate::{
 /// the wrong size makes the iteration unstable. Backwards, with `g = (E h - ω)/V`: `Λ = |g|²/k`,
 /// `γ = Wᴴ g/√k + Λ x`.
 ///
-/// Behind outputs ([`Linear::by_curvature`]), `Λ` is the average of `1/V - Var h/V²`, at least 0. The two agree on
+/// Behind outputs and spikes in next to no noise ([`Linear::by_curvature`]), `Λ` is the average of `1/V - Var h/V²`, at least 0. The two agree on
 /// average, but an estimate that claims less than its error has a `|g|²` too large by the square of the
 /// ratio, and squares its claim at every step; and one that is exact has `g = 0`, and would be forgotten.
 ///
-/// With one variance per component, `V_i = Σ_j |W_ij|² c_j/k` and `Λ_j = Σ_i |W_ij|² |g_i|²/k`, or behind outputs
+/// With one variance per component, `V_i = Σ_j |W_ij|² c_j/k` and `Λ_j = Σ_i |W_ij|² |g_i|²/k`, or by curvature
 /// `Λ_j = Σ_i |W_ij|² (1/V_i - Var h_i/V_i²)/k`, at least 0: columns may then have variances of their own.
 pub struct Linear<F: Field = f64> {
     matrix: Counted<Arc<dyn LinearOperator<F>>>,

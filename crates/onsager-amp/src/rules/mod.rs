@@ -32,14 +32,31 @@ pub enum Variances {
     PerComponent,
 }
 
+/// Whether layers behind an observation measure what they send by its curvature: behind outputs, and
+/// behind a spike in noise below `ρ²/p` (`ρ ρ_u/p` for a product).
+///
+/// The message of a spike is off by a factor of `1 + O(1/√p)`, that of its overlap to its norm. In less noise
+/// than that its claim is contradicted by every layer, and `|g|²` measures the contradiction.
+fn is_sharp(problem: &Problem, factor: &onsager_model::Factor) -> bool {
+    let (
+        FactorKind::SpikedWigner { noise } | FactorKind::SpikedWishart { noise, .. },
+        [x, rest @ ..],
+    ) = (&factor.kind, factor.variables.as_slice())
+    else {
+        return matches!(factor.kind, FactorKind::Likelihood(_));
+    };
+    let square = |v: &usize| problem.tree.variables()[*v].second_moment;
+    let strength = square(x) * square(rest.first().unwrap_or(x));
+    noise * (problem.sizes[*x] as f64) < strength
+}
+
 /// The default rule of every factor.
 ///
 /// # Errors
 /// A matrix or data that is missing, a kind that has no rule yet.
 pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule>>, AmpError> {
     let factors = problem.tree.factors().iter().enumerate();
-    let is_output = |f: &onsager_model::Factor| matches!(f.kind, FactorKind::Likelihood(_));
-    let outputs = problem.tree.factors().iter().any(is_output);
+    let by_curvature = problem.tree.factors().iter().any(|f| is_sharp(problem, f));
     factors
         .map(|(f, factor)| -> Result<Box<dyn Rule>, AmpError> {
             Ok(match &factor.kind {
@@ -54,7 +71,11 @@ pub fn rules(problem: &Problem, variances: Variances) -> Result<Vec<Box<dyn Rule
                         ROUNDING * inner.second_moment
                     };
                     let rule = Linear::new(problem.operator(f)?.clone(), variances, floor);
-                    Box::new(if outputs { rule.by_curvature() } else { rule })
+                    Box::new(if by_curvature {
+                        rule.by_curvature()
+                    } else {
+                        rule
+                    })
                 }
                 FactorKind::SpikedWigner { noise } => {
                     Box::new(Wigner::new(problem.operator(f)?.clone(), *noise))

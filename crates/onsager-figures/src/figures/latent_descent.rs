@@ -24,10 +24,14 @@ const RHO: f64 = 0.5;
 const ALPHA: usize = 10;
 /// Where it is: a fraction of order `θ` of the components change sign, and few must.
 const SMALL: [f64; 2] = [0.0001, 0.0003];
-/// Where errors are collapsed over the size of the latent.
-const GRID: [f64; 3] = [0.05, 0.15, 0.4];
-/// From where on message passing is said to err less.
+/// Where errors are collapsed over the size of the latent. At larger noise the means of small latents
+/// are those of the few runs that end far from the truth, and a collapse says little.
+const GRID: [f64; 3] = [0.05, 0.15, 0.25];
+/// Where message passing is said to err less, and most runs to end near the truth once the latent is large.
 const LARGE: f64 = 0.4;
+/// Error over `|x|²` beyond which a run has ended far from the truth: twice that of a typical run at
+/// `LARGE`.
+const FAR: f64 = 0.5;
 /// Ends of the abscissa.
 const RANGE: (f64, f64) = (8e-5, 1.0);
 /// Where the MMSE is drawn from: below it does not change in units of `θ²`.
@@ -49,6 +53,7 @@ const ERROR: &str = "error";
 const PRODUCTS: &str = "products";
 const RESTED: &str = "at rest";
 const LED: &str = "errs less";
+const NEAR: &str = "near";
 const SIZES: &str = "sizes";
 const LATENTS: &str = "latents";
 const MMSE: &str = "MMSE";
@@ -124,7 +129,7 @@ impl Figure for LatentDescent {
             }
             for size in collapsed(model, profile) {
                 for theta in grid(profile) {
-                    add(size, size.name(), *theta, profile.pick(20, 40, 200));
+                    add(size, size.name(), theta, profile.pick(48, 40, 200));
                 }
             }
         }
@@ -136,6 +141,7 @@ impl Figure for LatentDescent {
         let mut descent = Means::new("gradient descent errs by θ² for small noise", 1.0);
         let mut rested = Success::new("gradient descent comes to rest");
         let mut led = Success::new(format!("message passing errs less at θ = {LARGE}"));
+        let mut near = Success::new(format!("descents end near the truth at θ = {LARGE}"));
         // Second orders in the noise depend on θ and on k/p, which is 0.1 at most. The rival says that
         // errors depend on the noise alone, which is in proportion to 1/k at fixed θ.
         let mut collapse = Collapse::new("gradient descent: collapse over k", 0.0, 1.0, 0.2);
@@ -164,17 +170,28 @@ impl Figure for LatentDescent {
                     let series = at(DESCENT, k, ERROR);
                     (*k, Sample::at(simulation, panel, &series, row.x))
                 };
-                collapse = collapse.point(&label, latents.iter().map(sized).collect());
+                if row.x < LARGE {
+                    collapse = collapse.point(&label, latents.iter().map(sized).collect());
+                }
                 for k in &latents {
                     let row = simulation.at(panel, &at(DESCENT, k, RESTED), row.x);
                     rested = rested.row(format!("{label}, k = {k}"), row, Claim::AtLeast(0.9));
                 }
             }
             // Optimality is that of large sizes, of the latent too.
+            let label = format!("{panel}, k = {last}");
             let row = simulation.at(panel, &at(AMP, last, LED), LARGE);
-            led = led.row(format!("{panel}, k = {last}"), row, Claim::AtLeast(0.75));
+            led = led.row(&label, row, Claim::AtLeast(0.75));
+            let row = simulation.at(panel, &at(DESCENT, last, NEAR), LARGE);
+            near = near.row(&label, row, Claim::AtLeast(0.75));
         }
-        vec![descent.into(), collapse.into(), led.into(), rested.into()]
+        vec![
+            descent.into(),
+            collapse.into(),
+            led.into(),
+            near.into(),
+            rested.into(),
+        ]
     }
 
     fn picture(&self, theory: &Table, simulation: &Table) -> Picture {
@@ -239,8 +256,9 @@ fn collapsed(model: Model, profile: Profile) -> Vec<Size> {
     latents.iter().map(size).collect()
 }
 
-fn grid(profile: Profile) -> &'static [f64] {
-    profile.pick(&[0.05, LARGE], &GRID, &GRID)
+fn grid(profile: Profile) -> Vec<f64> {
+    let collapsed = profile.pick(&GRID[1..2], &GRID, &GRID);
+    [collapsed, &[LARGE]].concat()
 }
 
 /// The sizes, the first order at every rank, and its control.
@@ -374,6 +392,7 @@ impl Size {
             measured(AMP, PRODUCTS, Sample::of(&of(|t| t.products[1]))),
             fraction(DESCENT, RESTED, |t| t.rested),
             fraction(AMP, LED, |t| t.passing < t.descent),
+            fraction(DESCENT, NEAR, |t| t.descent < FAR),
         ])
     }
 
