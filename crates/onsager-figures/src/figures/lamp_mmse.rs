@@ -71,7 +71,7 @@ impl Figure for LampMmse {
     }
 
     fn simulation(&self, profile: Profile) -> Vec<Job> {
-        let (count, shown_count) = (profile.pick(72, 96, 240), profile.pick(16, 32, 96));
+        let (count, shown_count) = (profile.pick(180, 180, 240), profile.pick(16, 32, 96));
         let sizes = ladder(size(profile));
         let mut jobs = Vec::new();
         for case in CASES {
