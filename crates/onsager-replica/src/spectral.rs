@@ -193,7 +193,7 @@ fn linearised(tree: &Tree) -> Result<(Covariance, Observed), ReplicaError> {
         None => Observed::Matrix(SpikedMatrix::of(tree)?),
     };
     let refused = |what: &str| Err(ReplicaError::NotSupported(what.into()));
-    if StateEvolution::new(tree)?.origin().is_none() {
+    if StateEvolution::new(tree)?.origin.is_none() {
         return refused("linearised message passing needs centred factors");
     }
     // Only the latent of a left factor without layers ends the tree.
