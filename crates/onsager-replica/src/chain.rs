@@ -42,6 +42,8 @@ pub struct StateEvolution {
     pub(crate) untold: Vec<Belief>,
     /// First variables of stretches.
     cuts: Vec<usize>,
+    /// The noise below which zero overlap is unstable, if zero overlap is a fixed point at all.
+    pub(crate) origin: Option<f64>,
 }
 
 impl StateEvolution {
@@ -93,6 +95,7 @@ impl StateEvolution {
             observation,
             untold: Vec::new(),
             cuts: vec![0],
+            origin: None,
         };
         let mut belief = Belief::default();
         for (v, factor) in chain.factors.iter().enumerate() {
@@ -104,6 +107,9 @@ impl StateEvolution {
                 None => factor.pass(belief, 0.0)?.outer,
             };
             chain.untold.push(belief);
+        }
+        if let Some(susceptibility) = chain.susceptibility_at_zero(chain.signal()) {
+            chain.origin = chain.observation.weak_recovery(susceptibility)?;
         }
         Ok(chain)
     }
@@ -226,6 +232,8 @@ impl StateEvolution {
             observation: Arc::new(Denoising { noise }),
             untold: self.untold[..=v].to_vec(),
             cuts: self.cuts.iter().copied().filter(|c| *c <= v).collect(),
+            // Of a direct observation no overlap is zero.
+            origin: None,
         }
     }
 
@@ -345,7 +353,7 @@ impl ZeroSet for Stretch<'_> {
         let observation = &self.chain.observation;
         let mut left = Vec::new();
         let log_noise = match self.left() {
-            None => observation.noise_at(signal, snr).ln(),
+            None => observation.noise_at(signal, snr)?.ln(),
             Some((product, None)) => {
                 (product.aspect * product.left.chain.second_moment() / snr).ln()
             }
@@ -353,7 +361,7 @@ impl ZeroSet for Stretch<'_> {
                 let (passages, inner) = stretch.passed(other)?;
                 let known = passages.last().map_or(0.0, |p| p.outer.overlap);
                 let log_noise = observation
-                    .noise_at(signal, other[other.len() - 1].exp())
+                    .noise_at(signal, other[other.len() - 1].exp())?
                     .ln();
                 residual.extend(inner);
                 residual.push((product.aspect * known).ln() - log_noise - own[own.len() - 1]);
@@ -376,7 +384,7 @@ impl ZeroSet for Stretch<'_> {
         let (n, last) = (u.len(), own.len() - 1);
         let side = self.side(own, &at.passages)?;
         let noise = at.log_noise.exp();
-        let slope = self.chain.observation.snr_slope(at.signal(), noise);
+        let slope = self.chain.observation.snr_slope(at.signal(), noise)?;
         let padded = |before: usize, row: Vec<f64>| {
             let mut padded = vec![0.0; before];
             padded.extend(row);
@@ -596,28 +604,31 @@ impl<'a> Stretch<'a> {
                 factor.pass(most.1, most.0.exp())?.outer
             };
         }
-        let noise = |belief: Belief, snr: f64| {
+        let noise = |belief: Belief, snr: f64| -> Result<f64, ReplicaError> {
             let observation = &self.chain.observation;
-            observation.noise_at(belief, snr.exp()).ln()
+            Ok(observation.noise_at(belief, snr.exp())?.ln())
         };
-        Ok(!(noise(most.1, least.0) < low || noise(least.1, most.0) > high))
+        Ok(!(noise(most.1, least.0)? < low || noise(least.1, most.0)? > high))
     }
 
     /// Potential per component of the signal at `noise`: factors minus variables, by size.
-    pub(crate) fn potential(&self, u: &[f64], at: &Evaluation, noise: f64) -> f64 {
+    pub(crate) fn potential(
+        &self,
+        u: &[f64],
+        at: &Evaluation,
+        noise: f64,
+    ) -> Result<f64, ReplicaError> {
         let (own, other) = u.split_at(self.len());
         let left = match (self.left(), self.beside) {
             (Some((product, Some(stretch))), _) => product.aspect * stretch.sum(other, &at.left),
             (Some((product, None)), Beside::Frozen(i)) => {
-                let curve = product.left.curve();
-                let information = curve.map_or(f64::NAN, |c| c.frozen[i].information);
-                -product.aspect * information
+                -product.aspect * product.left.curve()?.frozen[i].information
             }
             _ => 0.0,
         };
         let observation = &self.chain.observation;
-        let share = observation.share(at.signal(), self.known(at), noise);
-        self.sum(own, &at.passages) + left + share
+        let share = observation.share(at.signal(), self.known(at), noise)?;
+        Ok(self.sum(own, &at.passages) + left + share)
     }
 
     /// Overlap of the other factor of a product.
@@ -773,7 +784,9 @@ mod tests {
             let at = |i: usize, d: f64| {
                 let mut u = point.u.clone();
                 u[i] += d;
-                stretch.potential(&u, &stretch.evaluate(&u).unwrap(), 0.2)
+                stretch
+                    .potential(&u, &stretch.evaluate(&u).unwrap(), 0.2)
+                    .unwrap()
             };
             for i in 0..point.u.len() {
                 // Truncation d²/6 and rounding 1e-15/d.

@@ -192,7 +192,7 @@ impl StateEvolution {
                 reason = Some(ReplicaError::Lost { snr, noise });
             }
         }
-        Ok((self.described(paths, frozen, complete), reason))
+        Ok((self.described(paths, frozen, complete)?, reason))
     }
 
     /// The default range: [`RANGE`] in units of the noise that is as strong as the signal.
@@ -217,29 +217,28 @@ impl StateEvolution {
         (1..last).filter(hidden).map(below).collect()
     }
 
-    /// The noise below which zero overlap is unstable, if zero overlap is a fixed point at all.
-    pub(crate) fn origin(&self) -> Option<f64> {
-        let susceptibility = self.susceptibility_at_zero(self.signal())?;
-        self.observation.weak_recovery(susceptibility)
-    }
-
-    fn described(&self, paths: Vec<Path>, frozen: Vec<Frozen>, range: (f64, f64)) -> Curve {
+    fn described(
+        &self,
+        paths: Vec<Path>,
+        frozen: Vec<Frozen>,
+        range: (f64, f64),
+    ) -> Result<Curve, ReplicaError> {
         let (mut points, mut branches, mut folds) = (Vec::new(), Vec::new(), Vec::new());
         for path in &paths {
             let stretch = path.stretch(self);
             let offset = points.len();
-            points.extend(path.points.iter().map(|p| {
+            for p in &path.points {
                 let noise = p.at.log_noise.exp();
                 let signal = p.at.signal();
-                CurvePoint {
+                points.push(CurvePoint {
                     noise,
                     overlap: signal.overlap,
                     mmse: signal.mmse,
                     snr: p.at.snr,
-                    potential: stretch.potential(&p.u, &p.at, noise),
+                    potential: stretch.potential(&p.u, &p.at, noise)?,
                     stable: p.linear.is_stable,
-                }
-            }));
+                });
+            }
             let mut first = 0;
             for last in path.folds.iter().copied().chain([path.points.len() - 1]) {
                 branches.push(Branch {
@@ -255,14 +254,14 @@ impl StateEvolution {
                 is_minimum: path.points[f - 1].at.log_noise > path.points[*f].at.log_noise,
             }));
         }
-        Curve {
+        Ok(Curve {
             points,
             branches,
             folds,
             paths,
             frozen,
             range,
-        }
+        })
     }
 }
 
@@ -366,7 +365,7 @@ impl Stretch<'_> {
         // The path may begin at its origin outside the range and come back.
         let origin = self
             .chain
-            .origin()
+            .origin
             .map_or(f64::INFINITY, |noise| 1e-2 * noise);
         let window = (range.0.min(origin).ln() - GRID, range.1.ln() + GRID);
         // Nodes around a narrow range: between two of them the noise may pass through all of it.
@@ -440,7 +439,7 @@ impl Stretch<'_> {
         let chain = self.chain;
         let even = |v: usize| chain.factors[v].componentwise().is_some_and(|c| c.is_even);
         let open = |v: usize| even(v) && chain.susceptibility_at_zero(v - 1).is_some();
-        let zero = chain.origin().is_some() || (1..chain.factors.len()).any(open);
+        let zero = chain.origin.is_some() || (1..chain.factors.len()).any(open);
         if zero {
             chain.least_beside_zero(self.first)
         } else {
@@ -659,7 +658,7 @@ impl Stretch<'_> {
     /// within [`FLAT`] of its limit, points only add rounding.
     fn drop_flat_beginning(&self, points: &mut Vec<Point>) -> Option<f64> {
         let mut limit = points.first()?.at.log_noise;
-        if let Some(closed) = self.chain.origin().map(f64::ln)
+        if let Some(closed) = self.chain.origin.map(f64::ln)
             && (closed - limit).abs() < FLAT
         {
             limit = closed;

@@ -98,18 +98,21 @@ pub(crate) trait Observation: Debug + Send + Sync {
     fn noise(&self) -> f64;
 
     /// The noise at which the data make a message of ratio `snr` of a signal of which this is known.
-    fn noise_at(&self, known: Belief, snr: f64) -> f64;
+    ///
+    /// # Errors
+    /// Here and below, an average that fails.
+    fn noise_at(&self, known: Belief, snr: f64) -> Result<f64, ReplicaError>;
 
     /// `∂ snr/∂ overlap` of that message at fixed noise.
-    fn snr_slope(&self, known: Belief, noise: f64) -> f64;
+    fn snr_slope(&self, known: Belief, noise: f64) -> Result<f64, ReplicaError>;
 
     /// The ratio of the message to such a signal, at `noise`; the other factor of a product is at its
     /// optimal fixed point.
-    fn snr_at(&self, known: Belief, noise: f64) -> f64;
+    fn snr_at(&self, known: Belief, noise: f64) -> Result<f64, ReplicaError>;
 
     /// The noise below which zero overlap of a signal with this `lim overlap/snr` is unstable;
     /// `None` if zero overlap is no fixed point, or the data do not depend on the overlap.
-    fn weak_recovery(&self, susceptibility: f64) -> Option<f64>;
+    fn weak_recovery(&self, susceptibility: f64) -> Result<Option<f64>, ReplicaError>;
 
     /// The other factor of a product.
     fn product(&self) -> Option<&Product> {
@@ -118,11 +121,11 @@ pub(crate) trait Observation: Debug + Send + Sync {
 
     /// Share of the potential, in proportion to `1/noise`; `left` is the overlap of the other factor of
     /// a product.
-    fn share(&self, known: Belief, left: f64, noise: f64) -> f64;
+    fn share(&self, known: Belief, left: f64, noise: f64) -> Result<f64, ReplicaError>;
 
     /// The same with everything that belongs to the other factor of a product, at its optimal fixed
     /// point.
-    fn potential(&self, known: Belief, noise: f64) -> f64 {
+    fn potential(&self, known: Belief, noise: f64) -> Result<f64, ReplicaError> {
         self.share(known, 0.0, noise)
     }
 
@@ -134,9 +137,9 @@ pub(crate) trait Observation: Debug + Send + Sync {
         let mmse = known.variance;
         let snr = |overlap| self.snr_at(Belief { overlap, mmse }, self.noise());
         Ok(Order {
-            precision: snr(known.norm),
-            gain: snr(known.truth),
-            noise: snr(known.norm),
+            precision: snr(known.norm)?,
+            gain: snr(known.truth)?,
+            noise: snr(known.norm)?,
         })
     }
 
@@ -177,14 +180,6 @@ pub(crate) struct Belief {
 }
 
 impl Belief {
-    /// A component of this second moment, known exactly.
-    pub(crate) fn exact(second_moment: f64) -> Self {
-        Self {
-            overlap: second_moment,
-            mmse: 0.0,
-        }
-    }
-
     /// Both numbers come from averages of their own; the larger one is known better through the
     /// other, since together they make `rho`.
     fn new(overlap: f64, mmse: f64, rho: f64) -> Self {
@@ -251,11 +246,6 @@ pub(crate) fn average_of(
     })
 }
 
-/// Ratio of a message, in units of the inverse second moment, that tells a component as well as a
-/// trajectory from the truth takes it to be known. Beyond, the nodes of quadrature near `√ratio`
-/// run into rounding: at 1e30 they cannot be told apart.
-const EXACT: f64 = 1e13;
-
 /// The prior of the latent.
 #[derive(Debug)]
 struct Latent(Arc<dyn Prior>);
@@ -263,10 +253,7 @@ struct Latent(Arc<dyn Prior>);
 impl FactorAverage for Latent {
     fn pass(&self, _: Belief, outer_snr: f64) -> Result<Passage, ReplicaError> {
         let rho = self.0.second_moment();
-        // Not `min`, which would take a message that is not a number for an exact one.
-        let exact = EXACT / rho;
-        let snr = if outer_snr > exact { exact } else { outer_snr };
-        let found = average::prior(&*self.0, snr).map_err(|e| failed("prior", e))?;
+        let found = average::prior(&*self.0, outer_snr).map_err(|e| failed("prior", e))?;
         Ok(Passage {
             inner_snr: 0.0,
             outer: Belief::new(found.overlap, found.mmse, rho),
@@ -337,6 +324,10 @@ impl FactorAverage for Weights {
 /// tell it from zero; below a jump curves end there.
 pub(crate) const KNOWN: f64 = 1e-30;
 
+/// Ratio of a message, in units of the inverse second moment, at which a variable above a function that bends
+/// everywhere counts as known: only trajectories from the truth meet it, and averages keep few digits beyond.
+const EXACT: f64 = 1e19;
+
 /// `x = φ(h)`.
 #[derive(Debug)]
 struct Layer {
@@ -349,7 +340,11 @@ struct Layer {
 
 impl FactorAverage for Layer {
     fn pass(&self, inner: Belief, outer_snr: f64) -> Result<Passage, ReplicaError> {
-        let found = average::layer(&*self.phi, outer_snr, inner.overlap, inner.mmse.max(KNOWN))
+        // Not `min`, which would take a message that is not a number for an exact one.
+        let exact = EXACT / self.second_moment;
+        let held = self.phi.bend().is_some() && outer_snr > exact;
+        let snr = if held { exact } else { outer_snr };
+        let found = average::layer(&*self.phi, snr, inner.overlap, inner.mmse.max(KNOWN))
             .map_err(|e| failed("activation", e))?;
         Ok(Passage {
             inner_snr: found.score,
@@ -399,9 +394,9 @@ impl<O: Observation + Clone> FactorAverage for Observed<O> {
     fn pass(&self, inner: Belief, _: f64) -> Result<Passage, ReplicaError> {
         let noise = self.0.noise();
         Ok(Passage {
-            inner_snr: self.0.snr_at(inner, noise),
+            inner_snr: self.0.snr_at(inner, noise)?,
             outer: Belief::default(),
-            potential: self.0.potential(inner, noise),
+            potential: self.0.potential(inner, noise)?,
             error: 0.0,
         })
     }
@@ -426,26 +421,26 @@ impl Observation for SpikedWigner {
     fn noise(&self) -> f64 {
         self.noise
     }
-    fn noise_at(&self, known: Belief, snr: f64) -> f64 {
-        known.overlap / snr
+    fn noise_at(&self, known: Belief, snr: f64) -> Result<f64, ReplicaError> {
+        Ok(known.overlap / snr)
     }
-    fn snr_at(&self, known: Belief, noise: f64) -> f64 {
-        known.overlap / noise
+    fn snr_at(&self, known: Belief, noise: f64) -> Result<f64, ReplicaError> {
+        Ok(known.overlap / noise)
     }
-    fn snr_slope(&self, _: Belief, noise: f64) -> f64 {
-        1.0 / noise
+    fn snr_slope(&self, _: Belief, noise: f64) -> Result<f64, ReplicaError> {
+        Ok(1.0 / noise)
     }
-    fn share(&self, known: Belief, _: f64, noise: f64) -> f64 {
-        known.overlap * known.overlap / (4.0 * noise)
+    fn share(&self, known: Belief, _: f64, noise: f64) -> Result<f64, ReplicaError> {
+        Ok(known.overlap * known.overlap / (4.0 * noise))
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
-        self.share(Belief::exact(second_moment), 0.0, noise)
+        second_moment * second_moment / (4.0 * noise)
     }
     fn unit(&self, second_moment: f64) -> f64 {
         second_moment * second_moment
     }
-    fn weak_recovery(&self, susceptibility: f64) -> Option<f64> {
-        Some(susceptibility)
+    fn weak_recovery(&self, susceptibility: f64) -> Result<Option<f64>, ReplicaError> {
+        Ok(Some(susceptibility))
     }
     fn is_even(&self) -> bool {
         true
@@ -543,33 +538,33 @@ impl Observation for SpikedWishart {
     fn noise(&self) -> f64 {
         self.noise
     }
-    fn noise_at(&self, known: Belief, snr: f64) -> f64 {
-        known.overlap / snr
+    fn noise_at(&self, known: Belief, snr: f64) -> Result<f64, ReplicaError> {
+        Ok(known.overlap / snr)
     }
-    fn snr_slope(&self, _: Belief, noise: f64) -> f64 {
-        1.0 / noise
+    fn snr_slope(&self, _: Belief, noise: f64) -> Result<f64, ReplicaError> {
+        Ok(1.0 / noise)
     }
-    fn snr_at(&self, known: Belief, noise: f64) -> f64 {
-        let left = self.product.left.at(known.overlap / noise);
-        self.product.aspect * left.map_or(f64::NAN, |(belief, _)| belief.overlap) / noise
+    fn snr_at(&self, known: Belief, noise: f64) -> Result<f64, ReplicaError> {
+        let (left, _) = self.product.left.at(known.overlap / noise)?;
+        Ok(self.product.aspect * left.overlap / noise)
     }
-    fn weak_recovery(&self, susceptibility: f64) -> Option<f64> {
-        let left = self.product.left.susceptibility()?;
-        Some((self.product.aspect * left * susceptibility).sqrt())
+    fn weak_recovery(&self, susceptibility: f64) -> Result<Option<f64>, ReplicaError> {
+        let left = self.product.left.susceptibility();
+        Ok(left.map(|left| (self.product.aspect * left * susceptibility).sqrt()))
     }
     fn product(&self) -> Option<&Product> {
         Some(&self.product)
     }
-    fn share(&self, known: Belief, left: f64, noise: f64) -> f64 {
-        self.product.aspect * left * known.overlap / (2.0 * noise)
+    fn share(&self, known: Belief, left: f64, noise: f64) -> Result<f64, ReplicaError> {
+        Ok(self.product.aspect * left * known.overlap / (2.0 * noise))
     }
-    fn potential(&self, known: Belief, noise: f64) -> f64 {
-        let potential = self.product.left.at(known.overlap / noise);
-        self.product.aspect * potential.map_or(f64::NAN, |(_, potential)| potential)
+    fn potential(&self, known: Belief, noise: f64) -> Result<f64, ReplicaError> {
+        let (_, potential) = self.product.left.at(known.overlap / noise)?;
+        Ok(self.product.aspect * potential)
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
         let left = self.product.left.chain.second_moment();
-        self.share(Belief::exact(second_moment), left, noise)
+        self.product.aspect * left * second_moment / (2.0 * noise)
     }
     fn unit(&self, second_moment: f64) -> f64 {
         self.product.aspect.sqrt() * self.product.left.chain.second_moment() * second_moment
@@ -595,26 +590,26 @@ impl Observation for Denoising {
     fn noise(&self) -> f64 {
         self.noise
     }
-    fn noise_at(&self, _: Belief, snr: f64) -> f64 {
-        1.0 / snr
+    fn noise_at(&self, _: Belief, snr: f64) -> Result<f64, ReplicaError> {
+        Ok(1.0 / snr)
     }
-    fn snr_at(&self, _: Belief, noise: f64) -> f64 {
-        1.0 / noise
+    fn snr_at(&self, _: Belief, noise: f64) -> Result<f64, ReplicaError> {
+        Ok(1.0 / noise)
     }
-    fn snr_slope(&self, _: Belief, _: f64) -> f64 {
-        0.0
+    fn snr_slope(&self, _: Belief, _: f64) -> Result<f64, ReplicaError> {
+        Ok(0.0)
     }
-    fn share(&self, known: Belief, _: f64, noise: f64) -> f64 {
-        known.overlap / (2.0 * noise)
+    fn share(&self, known: Belief, _: f64, noise: f64) -> Result<f64, ReplicaError> {
+        Ok(known.overlap / (2.0 * noise))
     }
     fn constant(&self, second_moment: f64, noise: f64) -> f64 {
-        self.share(Belief::exact(second_moment), 0.0, noise)
+        second_moment / (2.0 * noise)
     }
     fn unit(&self, second_moment: f64) -> f64 {
         second_moment
     }
-    fn weak_recovery(&self, _: f64) -> Option<f64> {
-        None
+    fn weak_recovery(&self, _: f64) -> Result<Option<f64>, ReplicaError> {
+        Ok(None)
     }
     fn is_even(&self) -> bool {
         false
@@ -626,8 +621,6 @@ impl Observation for Denoising {
 
 /// Outputs `y ~ P(y|h)` of fields `h = A x/√p`, `1/noise` of them per component of `x`: each sends a
 /// message of ratio `E g²`.
-///
-/// Where an average fails, values are NaN, which the path refuses.
 #[derive(Debug, Clone)]
 pub(crate) struct Outputs {
     noise: f64,
@@ -648,24 +641,31 @@ impl Outputs {
         }
     }
 
-    fn average(&self, known: Belief) -> Option<OutputAverage> {
+    fn average(&self, known: Belief) -> Result<OutputAverage, ReplicaError> {
         /// More than one point of a curve asks for.
         const KEPT: usize = 4;
         let lock = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, found)) = lock().iter().find(|(at, _)| *at == known) {
-            return Some(*found);
+            return Ok(*found);
         }
-        let found = average::output(&*self.law, known.overlap, known.mmse.max(KNOWN)).ok()?;
+        let found = average::output(&*self.law, known.overlap, known.mmse.max(KNOWN))
+            .map_err(|source| failed("likelihood", source))?;
         let mut last = lock();
         if last.len() == KEPT {
             last.remove(0);
         }
         last.push((known, found));
-        Some(found)
+        Ok(found)
     }
 
-    fn score(&self, known: Belief) -> f64 {
-        self.average(known).map_or(f64::NAN, |x| x.score)
+    fn score(&self, known: Belief) -> Result<f64, ReplicaError> {
+        Ok(self.average(known)?.score)
+    }
+
+    /// What a first overlap makes of the score, where zero overlap is a fixed point.
+    fn growth(&self) -> Result<f64, ReplicaError> {
+        average::output_growth(&*self.law, self.second_moment)
+            .map_err(|source| failed("likelihood", source))
     }
 }
 
@@ -673,29 +673,28 @@ impl Observation for Outputs {
     fn noise(&self) -> f64 {
         self.noise
     }
-    fn noise_at(&self, known: Belief, snr: f64) -> f64 {
-        self.score(known) / snr
+    fn noise_at(&self, known: Belief, snr: f64) -> Result<f64, ReplicaError> {
+        Ok(self.score(known)? / snr)
     }
-    fn snr_at(&self, known: Belief, noise: f64) -> f64 {
-        self.score(known) / noise
+    fn snr_at(&self, known: Belief, noise: f64) -> Result<f64, ReplicaError> {
+        Ok(self.score(known)? / noise)
     }
-    fn snr_slope(&self, known: Belief, noise: f64) -> f64 {
+    fn snr_slope(&self, known: Belief, noise: f64) -> Result<f64, ReplicaError> {
         if known.overlap == 0.0 && self.is_even() {
-            let growth = average::output_growth(&*self.law, self.second_moment);
-            return growth.unwrap_or(f64::NAN) / noise;
+            return Ok(self.growth()? / noise);
         }
         if known.mmse <= KNOWN {
-            return 0.0;
+            return Ok(0.0);
         }
         let (up, d) = shifted(known);
-        (self.score(up) - self.score(known)) / (d * noise)
+        Ok((self.score(up)? - self.score(known)?) / (d * noise))
     }
-    fn weak_recovery(&self, susceptibility: f64) -> Option<f64> {
-        let growth = || average::output_growth(&*self.law, self.second_moment).ok();
-        self.is_even().then(growth)?.map(|g| g * susceptibility)
+    fn weak_recovery(&self, susceptibility: f64) -> Result<Option<f64>, ReplicaError> {
+        let growth = self.is_even().then(|| self.growth()).transpose()?;
+        Ok(growth.map(|g| g * susceptibility))
     }
-    fn share(&self, known: Belief, _: f64, noise: f64) -> f64 {
-        self.average(known).map_or(f64::NAN, |x| x.potential) / noise
+    fn share(&self, known: Belief, _: f64, noise: f64) -> Result<f64, ReplicaError> {
+        Ok(self.average(known)?.potential / noise)
     }
     fn constant(&self, _: f64, noise: f64) -> f64 {
         -self.law.entropy(self.second_moment) / noise

@@ -174,7 +174,7 @@ impl StateEvolution {
         // Where zero overlap is unstable another fixed point exists; at the threshold itself, up to
         // the accuracy of the averages, it may be zero.
         let alone = found.iter().all(|(place, _)| *place == Place::Trivial);
-        if alone && self.growth_at_zero(noise).is_some_and(|g| g > 1.0 + 1e-6) {
+        if alone && self.growth_at_zero(noise)?.is_some_and(|g| g > 1.0 + 1e-6) {
             return Err(ReplicaError::NoFixedPoint(noise));
         }
         let (Some((_, algorithmic)), Some((_, optimal))) = (least(&found), optimal(&found)) else {
@@ -197,11 +197,14 @@ impl StateEvolution {
         for (i, path) in curve.paths.iter().enumerate() {
             for (segment, point) in path.at(self, noise.ln())? {
                 let branch = path.folds.iter().filter(|f| **f <= segment).count();
-                let described = self.described_point(path.stretch(self), &point, noise);
+                let described = self.described_point(path.stretch(self), &point, noise)?;
                 found.push((Place::Branch(i, branch), described));
             }
         }
-        let silent = self.trivial(noise).or_else(|| self.untold_by_data(noise));
+        let silent = match self.trivial(noise)? {
+            None => self.untold_by_data(noise)?,
+            zero => zero,
+        };
         found.extend(silent.map(|f| (Place::Trivial, f)));
         let rho = self.second_moment();
         let constant = self.observation.constant(rho, noise);
@@ -232,9 +235,14 @@ impl StateEvolution {
         Ok(found)
     }
 
-    fn described_point(&self, stretch: Stretch<'_>, point: &Point, noise: f64) -> FixedPoint {
+    fn described_point(
+        &self,
+        stretch: Stretch<'_>,
+        point: &Point,
+        noise: f64,
+    ) -> Result<FixedPoint, ReplicaError> {
         let (at, stable) = (&point.at, point.linear.is_stable);
-        let potential = stretch.potential(&point.u, at, noise);
+        let potential = stretch.potential(&point.u, at, noise)?;
         let (backward_error, forward_error) = self.errors(point, noise);
         let (own, other) = point.u.split_at(stretch.len());
         let left = stretch.left().map(|(product, left)| {
@@ -245,12 +253,12 @@ impl StateEvolution {
             product.left.chain.fixed_point(&states, 0.0, noise, stable)
         });
         let states = stretch.states(own, &at.passages);
-        FixedPoint {
+        Ok(FixedPoint {
             backward_error,
             forward_error,
             ..self.fixed_point(&states, potential, noise, stable)
         }
-        .beside(left)
+        .beside(left))
     }
 
     /// Backward and forward error of a point of the curve.
@@ -347,42 +355,50 @@ impl StateEvolution {
 
     /// By what an infinitesimal overlap grows in one iteration, where zero overlap is a fixed
     /// point.
-    fn growth_at_zero(&self, noise: f64) -> Option<f64> {
-        let susceptibility = self.susceptibility_at_zero(self.signal())?;
-        let mut growth = susceptibility * self.observation.snr_slope(self.nothing(), noise);
-        if let Some(product) = self.observation.product() {
-            growth *= product.aspect * product.left.susceptibility()? / noise;
-        }
-        self.observation.is_even().then_some(growth)
+    fn growth_at_zero(&self, noise: f64) -> Result<Option<f64>, ReplicaError> {
+        let own = self.susceptibility_at_zero(self.signal());
+        let left = match self.observation.product() {
+            Some(product) => (product.left.susceptibility()).map(|x| product.aspect * x / noise),
+            None => Some(1.0),
+        };
+        let (Some(own), Some(left), true) = (own, left, self.observation.is_even()) else {
+            return Ok(None);
+        };
+        let slope = self.observation.snr_slope(self.nothing(), noise)?;
+        Ok(Some(own * slope * left))
     }
 
     /// Zero overlap everywhere, for data that are even in a signal of which nothing is known.
-    fn trivial(&self, noise: f64) -> Option<FixedPoint> {
-        let growth = self.growth_at_zero(noise)?;
+    fn trivial(&self, noise: f64) -> Result<Option<FixedPoint>, ReplicaError> {
+        let Some(growth) = self.growth_at_zero(noise)? else {
+            return Ok(None);
+        };
         // At the threshold itself, to the accuracy of curves, no other point need exist.
         let stable = growth < 1.0 + FLAT;
         // Without a message every average is of ln 1.
-        let share = self.observation.share(self.nothing(), 0.0, noise);
+        let share = self.observation.share(self.nothing(), 0.0, noise)?;
         let zero = |chain: &Self, potential| {
             let untold = chain.variables.iter().map(nothing);
             let states: Vec<_> = untold.map(|belief| Some((belief, 0.0))).collect();
             chain.fixed_point(&states, potential, noise, stable)
         };
         let left = self.observation.product().map(|p| zero(&p.left.chain, 0.0));
-        Some(zero(self, share).beside(left))
+        Ok(Some(zero(self, share).beside(left)))
     }
 
     /// The prior, for data that tell less of the signal than any curve is followed for: outputs that never
     /// change, say.
-    fn untold_by_data(&self, noise: f64) -> Option<FixedPoint> {
-        let signal = *self.untold.last()?;
-        let is_told = || self.observation.snr_at(signal, noise).ln() >= self.least(self.signal());
-        if self.observation.product().is_some() || is_told() {
-            return None;
+    fn untold_by_data(&self, noise: f64) -> Result<Option<FixedPoint>, ReplicaError> {
+        let signal = match self.untold.last() {
+            Some(signal) if self.observation.product().is_none() => *signal,
+            _ => return Ok(None),
+        };
+        if self.observation.snr_at(signal, noise)?.ln() >= self.least(self.signal()) {
+            return Ok(None);
         }
         let states: Vec<_> = self.untold.iter().map(|b| Some((*b, 0.0))).collect();
-        let share = self.observation.share(signal, 0.0, noise);
-        Some(self.fixed_point(&states, share, noise, true))
+        let share = self.observation.share(signal, 0.0, noise)?;
+        Ok(Some(self.fixed_point(&states, share, noise, true)))
     }
 
     /// The discrete variables that can freeze: those somewhere below a function that jumps, or below
@@ -577,18 +593,8 @@ pub fn information_at(tree: &Tree, overlaps: &[f64]) -> Result<Vec<f64>, Replica
         mmse: rho - overlap,
     };
     let snr = |q: f64| observation.snr_at(known(q), noise);
-    let positive = || overlaps.iter().map(|q| snr(*q)).filter(|a| *a > 0.0);
-    let (lowest, highest) = (
-        positive().fold(f64::INFINITY, f64::min),
-        positive().fold(0.0, f64::max),
-    );
-    let denoiser = chain.truncated(chain.signal(), 1.0);
-    let curve = if highest > 0.0 {
-        Some(denoiser.curve(Some((0.5 / highest, 2.0 / lowest)))?)
-    } else {
-        None
-    };
-    let at = |q: &f64| {
+    let (mut lowest, mut highest) = (f64::INFINITY, 0.0f64);
+    for q in overlaps {
         if !(0.0..=rho).contains(q) {
             return Err(ReplicaError::Range {
                 quantity: "overlap",
@@ -596,10 +602,22 @@ pub fn information_at(tree: &Tree, overlaps: &[f64]) -> Result<Vec<f64>, Replica
                 value: *q,
             });
         }
-        let a = snr(*q);
+        let a = snr(*q)?;
+        if a > 0.0 {
+            (lowest, highest) = (lowest.min(a), highest.max(a));
+        }
+    }
+    let denoiser = chain.truncated(chain.signal(), 1.0);
+    let curve = if highest > 0.0 {
+        Some(denoiser.curve(Some((0.5 / highest, 2.0 / lowest)))?)
+    } else {
+        None
+    };
+    let at = |q: &f64| {
+        let a = snr(*q)?;
         let constant = observation.constant(rho, noise);
         // potential = Φ(A) - A q/2 + the observation's share, Φ(A) = ρA/2 - I_den(A).
-        let rest = observation.potential(known(*q), noise) - 0.5 * a * q;
+        let rest = observation.potential(known(*q), noise)? - 0.5 * a * q;
         let denoised = match &curve {
             Some(curve) if a > 0.0 => {
                 let best = denoiser.predict_on(curve, 1.0 / a)?.optimal;

@@ -114,7 +114,7 @@ impl StateEvolution {
                 None if path.origin.is_some() => Side {
                     work: Work::default(),
                     known: self.nothing(),
-                    slope: -self.observation.share(self.nothing(), 0.0, x.exp()),
+                    slope: -self.observation.share(self.nothing(), 0.0, x.exp())?,
                 },
                 None => return Ok(None),
             };
@@ -155,7 +155,7 @@ impl StateEvolution {
         Ok(Side {
             work: works[segment].and(rest),
             known: point.at.signal(),
-            slope: explicit_slope(&stretch, &point.at),
+            slope: explicit_slope(&stretch, &point.at)?,
         })
     }
 
@@ -223,7 +223,7 @@ impl StateEvolution {
         let mut force = Vec::with_capacity(nodes);
         for s in &s {
             let c = across(set, a, b, *s)?.ok_or_else(lost)?;
-            force.push(explicit_slope(set, &c.at));
+            force.push(explicit_slope(set, &c.at)?);
             log_noise.push(c.at.log_noise);
         }
         let speeds = differentiated(&s, &log_noise);
@@ -233,11 +233,10 @@ impl StateEvolution {
 }
 
 /// `∂ potential/∂ ln noise` at fixed overlaps.
-fn explicit_slope(set: &Stretch<'_>, at: &Evaluation) -> f64 {
-    let noise = at.log_noise.exp();
-    -set.chain
-        .observation
-        .share(at.signal(), set.known(at), noise)
+fn explicit_slope(set: &Stretch<'_>, at: &Evaluation) -> Result<f64, ReplicaError> {
+    let observation = &set.chain.observation;
+    let share = observation.share(at.signal(), set.known(at), at.log_noise.exp())?;
+    Ok(-share)
 }
 
 /// Derivative, at the nodes, of the polynomial through the values there.

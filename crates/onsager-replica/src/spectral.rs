@@ -190,7 +190,7 @@ fn linearised(tree: &Tree) -> Result<(Covariance, Observed), ReplicaError> {
         Some(sensed) => Observed::Outputs(sensed),
         None => Observed::Matrix(SpikedMatrix::of(tree)?),
     };
-    if StateEvolution::new(tree)?.origin().is_none() {
+    if StateEvolution::new(tree)?.origin.is_none() {
         let what = "linearised message passing needs centred factors";
         return Err(ReplicaError::NotSupported(what.into()));
     }

@@ -232,7 +232,7 @@ impl StateEvolution {
             at: Location::Origin,
             variable: Some(variable.to_string()),
         };
-        let origin = self.origin();
+        let origin = self.origin;
         if let Some(value) = origin {
             let rho = self.second_moment();
             let mut to = rho;
@@ -293,9 +293,9 @@ impl StateEvolution {
                 let meets = |p: &Place| *p == Place::Branch(i, b) || *p == Place::Branch(i, b + 1);
                 let here = point.at.signal().mmse;
                 let errors: f64 = point.at.passages.iter().map(|p| p.error).sum();
+                let inner = self.observation.snr_slope(self.nothing(), value)? == 0.0;
                 let jump = |kind, other: Option<&(Place, FixedPoint)>| {
                     let there = other.map_or(here, |(_, f)| f.mmse);
-                    let inner = self.observation.snr_slope(self.nothing(), value) == 0.0;
                     let at = match other {
                         Some((Place::Frozen(..), _)) => Location::Perfect,
                         _ if inner => Location::InnerFold,
@@ -477,7 +477,7 @@ impl StateEvolution {
             return self.crossings(curve, value, high, found);
         }
         // d(difference of informations)/d ln noise, for the error of the root.
-        let slope = (self.slope_of_potential(l, value) - self.slope_of_potential(r, value)).abs();
+        let slope = (self.slope_of_potential(l, value)? - self.slope_of_potential(r, value)?).abs();
         let noise = 1e-12 * (1.0 + l.potential.abs());
         if noise >= slope * (high / low).ln() {
             // Points that meet at an end of the interval, equal as far as potentials can tell.
@@ -500,18 +500,18 @@ impl StateEvolution {
     }
 
     /// `∂ potential/∂ ln noise` at a fixed point: only the observation depends on the noise.
-    fn slope_of_potential(&self, f: &FixedPoint, noise: f64) -> f64 {
+    fn slope_of_potential(&self, f: &FixedPoint, noise: f64) -> Result<f64, ReplicaError> {
         let left = f.overlap_left.unwrap_or(0.0);
-        -match self.observation.product() {
+        Ok(-match self.observation.product() {
             None if f.perfect => self.observation.constant(self.second_moment(), noise),
             _ => {
                 let known = Belief {
                     overlap: f.overlap,
                     mmse: f.mmse,
                 };
-                self.observation.share(known, left, noise)
+                self.observation.share(known, left, noise)?
             }
-        }
+        })
     }
 
     fn hard_phases(&self, curve: &Curve, events: &[f64]) -> Result<Vec<(f64, f64)>, ReplicaError> {

@@ -131,7 +131,7 @@ trait Knowledge: Copy {
 impl Knowledge for Belief {
     type Message = f64;
     fn observe(chain: &StateEvolution, signal: Self) -> Result<f64, ReplicaError> {
-        Ok(chain.observation.snr_at(signal, chain.noise()))
+        chain.observation.snr_at(signal, chain.noise())
     }
     fn across(self, rate: f64) -> f64 {
         rate * self.overlap

@@ -4,7 +4,9 @@ use std::f64::consts::{LN_2, PI};
 
 use onsager_replica::average::{AverageError, LayerAverage, layer, prior};
 use onsager_scalar::activation::{Activation, Erf, PiecewiseLinear, Sigmoid, Smooth, Tanh};
-use onsager_scalar::prior::{GaussBernoulli, Gaussian, Prior, Rademacher};
+use onsager_scalar::prior::{
+    GaussBernoulli, Gaussian, Mixture, Prior, Rademacher, Scale, Truncated,
+};
 use onsager_scalar::quadrature::{Panels, integrate_all};
 use onsager_scalar::special::{log_cosh, normal_density};
 use proptest::prelude::*;
@@ -375,6 +377,108 @@ fn averages_move_smoothly_with_a_nearly_known_field() {
     for row in &rows {
         for (x, first) in row.iter().zip(rows[0]) {
             close(x / first, 1.0, 3e-10, "scaled average");
+        }
+    }
+}
+
+/// Against sums over the message and the field whose images are counted from the limit of the function
+/// (`reference/strong_tanh.py`). What is lost grows like the rounding of `β`, `1e-16 √a`.
+#[test]
+fn functions_that_bend_everywhere_answer_strong_messages() {
+    let phi = Smooth::new(Tanh);
+    let table = [
+        (
+            1e10,
+            4.0,
+            0.00131652904504894,
+            9.982555616188961e-11,
+            0.24991771693468187,
+        ),
+        (
+            1e14,
+            4.0,
+            1.4385070078495916e-05,
+            9.999736293345105e-15,
+            0.2499991009329898,
+        ),
+        (
+            1e14,
+            100.0,
+            9.342036908880791,
+            6.651003646671842e-15,
+            0.0090657963091118,
+        ),
+        (
+            1e17,
+            100.0,
+            6.563485583317164,
+            7.430968484132777e-18,
+            0.009343651441668044,
+        ),
+    ];
+    for (a, v, field, output, score) in table {
+        let x = layer(&phi, a, 0.0, v).unwrap();
+        let off = [x.field_mmse / field, x.mmse / output, x.score / score].map(|r| (r - 1.0).abs());
+        let allowed = 1e-9 + 3e-16 * f64::sqrt(a);
+        assert!(
+            off.iter().all(|e| *e < allowed),
+            "a = {a}, V = {v}: {off:?}"
+        );
+    }
+    // Where no field saturates the message tells x with variance 1/a, and h with 1/(a φ'²): E cosh⁴ h is a sum
+    // of exponentials.
+    let r = 0.3f64;
+    for a in [1e13, 1e16, 1e19] {
+        let x = layer(&phi, a, 0.1, r - 0.1).unwrap();
+        let slopes = (3.0 + 4.0 * (2.0 * r).exp() + (8.0 * r).exp()) / 8.0;
+        let off = [x.mmse * a, x.field_mmse * a / slopes, x.score * (r - 0.1)];
+        let allowed = 1e-9 + 3e-16 * f64::sqrt(a);
+        assert!(
+            off.iter().all(|e| (e - 1.0).abs() < allowed),
+            "a = {a}: {off:?}"
+        );
+    }
+}
+
+/// Beyond what quadrature resolves: closed forms of a Gaussian and of a fair sign, discrete laws without any
+/// symmetry, and an interval, each end of which tells `∫ N(t)²/Φ(t) dt/√a` of the 1 that is left without it.
+#[test]
+fn laws_answer_messages_of_any_strength() {
+    let uniform = Truncated::uniform(-0.5, 2.0).unwrap();
+    let end = 0.903_197_285_568_625_4;
+    let skew = [(1.0, -1.0), (2.0, 0.3), (0.5, 7.0)].map(|(weight, mean)| {
+        (
+            weight,
+            Scale {
+                mean,
+                variance: 0.0,
+            },
+        )
+    });
+    let skew = Mixture::new(skew).unwrap();
+    for a in [1.1e13, 1e15, 1e20, 1e30] {
+        let (m, v) = (0.3, 2.0);
+        let x = prior(&Gaussian::new(m, v).unwrap(), a).unwrap();
+        close(a * x.mmse, 1.0, 1e-9, "Gaussian");
+        let told = 0.5 * a * (m * m + v) - x.potential;
+        close(
+            told,
+            0.5 * (a * v).ln(),
+            3e-16 * a + 1e-8,
+            "information of a Gaussian",
+        );
+        let x = prior(&uniform, a).unwrap();
+        close(
+            a * x.mmse,
+            1.0 - 2.0 * end / (2.5 * a.sqrt()),
+            1e-9,
+            "interval",
+        );
+        for law in [&Rademacher as &dyn Prior, &skew] {
+            let (x, rho) = (prior(law, a).unwrap(), law.second_moment());
+            assert_eq!((x.mmse, x.overlap), (0.0, rho));
+            let (told, entropy) = (0.5 * a * rho - x.potential, law.discrete_entropy().unwrap());
+            close(told, entropy, 3e-16 * a * rho, "entropy");
         }
     }
 }

@@ -36,7 +36,8 @@ pub struct PriorAverage {
 /// - **Identities**: `overlap + mmse = ρ`; `∂Ψ/∂a = overlap/2`; `aρ/2 - Ψ` is the information.
 /// - **Accuracy**: relative 1e-10 (largest found 6e-11, `a` up to 1e8), for laws whose parts are where [`Prior::scales`] says and whose
 ///   [`Prior::log_likelihood`] does not cancel; the field `error` measures it. The potential, of
-///   order `aρ` itself, is rounded to `1e-16 aρ`.
+///   order `aρ` itself, is rounded to `1e-16 aρ`. Beyond `aρ = 1e13` the error is continued by what it tends to,
+///   `(d - e/√a)/a`, for laws without features closer than 1e-6 of `√ρ`: relative 1e-6 there.
 /// - **Errors**: a precision outside its range, or averages that are not finite.
 ///
 /// ```
@@ -48,13 +49,54 @@ pub struct PriorAverage {
 /// # Ok::<(), onsager_replica::average::AverageError>(())
 /// ```
 pub fn prior(law: &dyn Prior, a: f64) -> Result<PriorAverage, AverageError> {
-    refined(law, a, 1.0)
+    let most = STRONGEST / law.second_moment();
+    // A law that is zero has no such message; one that is no number is refused where it is used.
+    if a.is_finite() && a > most {
+        return strong(law, a, most);
+    }
+    let (x, _) = refined(law, a, 1.0)?;
+    if 0.0 < a && a * law.second_moment() < FAINT {
+        // 2Ψ' = overlap, from its value and slope at zero and its value here.
+        let none = law.mean().powi(2);
+        let slope = (law.second_moment() - none).powi(2);
+        let potential = 0.5 * a * ((2.0 * none + x.overlap) / 3.0 + a * slope / 6.0);
+        return Ok(PriorAverage { potential, ..x });
+    }
+    Ok(x)
 }
 
-fn refined(law: &dyn Prior, a: f64, refine: f64) -> Result<PriorAverage, AverageError> {
+/// Messages, in units of the inverse of `E x²`, below which `ln Z` is lost in the rounding of 1.
+const FAINT: f64 = 1e-6;
+
+/// Precision, in units of the inverse of `E x²`, from which on averages are continued: nodes of quadrature near
+/// its root lose digits to rounding, 3e-10 of their distances here.
+const STRONGEST: f64 = 1e13;
+
+/// What is left unknown under a strong message is `(d - e/√a)/a`: `d` the dimension of the law, and `e` from the
+/// ends of its support. Both from the two precisions `most` and `most/4`.
+fn strong(law: &dyn Prior, a: f64, most: f64) -> Result<PriorAverage, AverageError> {
+    let ((x, likelihood), (y, _)) = (refined(law, most, 1.0)?, refined(law, 0.25 * most, 1.0)?);
+    let (here, before) = (most * x.mmse, 0.25 * most * y.mmse);
+    let end = here - before;
+    let t = a / most;
+    let mmse = ((here + end) - end / t.sqrt()) / a;
+    let rho = law.second_moment();
+    // The information: aρ/2 - Ψ from E β² = aρ + 1, which grows by half of ∫ mmse.
+    let told = 0.5 * (here + end) * t.ln() - end * (1.0 - 1.0 / t.sqrt()) - likelihood - 0.5;
+    finite("average of the law", told)?;
+    Ok(PriorAverage {
+        overlap: rho - mmse,
+        mmse,
+        potential: 0.5 * a * rho - told,
+        error: x.error,
+    })
+}
+
+/// The averages, and `E [ln Z - β²/2]`.
+fn refined(law: &dyn Prior, a: f64, refine: f64) -> Result<(PriorAverage, f64), AverageError> {
     not_negative("precision", a)?;
     let root = a.sqrt();
-    let mut sum = [0.0; 4];
+    let mut sum = [0.0; 5];
     for (b, w) in fields(law, a, refine) {
         let log = law.log_partition(a, root * b);
         // ln Z - β²/2 without the difference, which would lose 1e-16 aρ of every average.
@@ -65,19 +107,21 @@ fn refined(law: &dyn Prior, a: f64, refine: f64) -> Result<PriorAverage, Average
         };
         let w = w * density.exp() / (2.0 * PI).sqrt();
         let m = law.moments(a, root * b);
-        for (s, x) in sum.iter_mut().zip([1.0, m.mean * m.mean, m.variance, log]) {
+        let values = [1.0, m.mean * m.mean, m.variance, log, density];
+        for (s, x) in sum.iter_mut().zip(values) {
             *s += w * x;
         }
     }
-    let [mass, overlap, mmse, potential] = sum;
+    let [mass, overlap, mmse, potential, likelihood] = sum;
     let rho = law.second_moment();
     finite("average of the law", mass + overlap + mmse + potential)?;
-    Ok(PriorAverage {
+    let found = PriorAverage {
         overlap,
         mmse,
         potential,
         error: (mass - 1.0).abs().max((overlap + mmse - rho).abs() / rho),
-    })
+    };
+    Ok((found, likelihood))
 }
 
 /// Half-width of every Gaussian, in standard deviations.
@@ -186,8 +230,8 @@ mod tests {
         for (name, law) in &laws {
             let mut worst = [0.0f64; 4];
             for a in [1e-6, 1e-3, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e6, 2e7, 1e8] {
-                let x = refined(&**law, a, 1.0).unwrap();
-                let y = refined(&**law, a, 2.7).unwrap();
+                let (x, _) = refined(&**law, a, 1.0).unwrap();
+                let (y, _) = refined(&**law, a, 2.7).unwrap();
                 let rho = law.second_moment();
                 let errors = [
                     x.overlap / y.overlap - 1.0,

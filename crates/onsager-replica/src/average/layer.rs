@@ -61,7 +61,7 @@ pub struct LayerAverage {
 ///   The rounding of `β` adds about `1e-16 √(aρ)`. The potential loses `1e-16 aρ`.
 /// - **Pieces**: nodes and cuts follow [`Activation::pieces`]; a function that is not affine on
 ///   them must stay much closer than `1/√a` to them, or mass is missed, which `error` reports.
-/// - **Errors**: an argument outside its range, a precision beyond `1e12/E φ²` behind a function that bends
+/// - **Errors**: an argument outside its range, a precision beyond `1e20/E φ²` behind a function that bends
 ///   everywhere within the field, or averages that are not finite.
 /// - **Source**: the scalar channel of multi-layer message passing, Manoel, Krzakala, Mézard and
 ///   Zdeborová (2017).
@@ -78,9 +78,26 @@ pub fn layer(phi: &dyn Activation, a: f64, q: f64, v: f64) -> Result<LayerAverag
     match phi.noise() {
         Some((inner, noise)) => between_noises(inner, noise, a, q, v),
         None if 0.0 < a && a * phi.second_moment(q + v) < FAINT => faint(phi, a, q, v),
-        None => with_rule(phi, a, q, v, RULE),
+        None => {
+            let x = with_rule(phi, a, q, v, RULE)?;
+            let rho = phi.second_moment(q + v);
+            if a == 0.0 || a * rho > WEAK {
+                return Ok(x);
+            }
+            // Ψ' = overlap/2, whose next power adds a relative `aρ` to what is not linear.
+            let none = with_rule(phi, 0.0, q, v, RULE)?.overlap;
+            let potential = 0.25 * a * (none + x.overlap);
+            Ok(LayerAverage {
+                potential,
+                likelihood: potential - 0.5 * (a * rho + 1.0),
+                ..x
+            })
+        }
     }
 }
+
+/// Messages of a smaller `a E φ²` tell so little that the potential would be lost in the rounding of 1.
+const WEAK: f64 = 1e-6;
 
 /// Messages of a smaller `a E φ²` are continued to zero: what goes down is of the order of `√(aV)` in
 /// units whose rounding is that of 1, while the next power of `a` is no more than this.
@@ -190,7 +207,7 @@ fn summed(
             });
         }
         let finer = RULE.step / rule.step;
-        inner.bent = Some(Bent::new(phi, bend, (a, v), (reach, rule.reach), finer));
+        inner.bent = Some(Bent::new(phi, bend, (a, v), reach, finer));
     }
     for (omega, weight) in fields((phi.pieces(), phi.bend(), phi.parity()), q, v, rule) {
         let eta = if q > 0.0 { omega / q.sqrt() } else { 0.0 };
@@ -229,9 +246,9 @@ fn summed(
     })
 }
 
-/// Precision, in units of the inverse of `E φ²`, up to which a function that bends everywhere has nodes in `β`:
-/// they are a few million there, and grow as its root.
-const FINEST: f64 = 1e12;
+/// Precision, in units of the inverse of `E φ²`, up to which a function that bends everywhere keeps digits: at
+/// its root the rounding of `β` has reached 1e-6.
+pub(crate) const FINEST: f64 = 1e20;
 
 /// Longest distance between nodes over a Gaussian, in standard deviations and steps.
 const COARSE: f64 = 2.0;

@@ -35,8 +35,12 @@ pub(super) struct Bent<'a> {
     step: f64,
     /// `√a |φ|` is at most [`GENTLE`].
     is_gentle: bool,
-    /// Nodes in `β` for all `ω`.
+    /// Nodes in `β` at the present `ω`.
     betas: Vec<Node>,
+    /// The rule on every panel of them.
+    rule: &'static Rule,
+    /// Local widths to a panel.
+    panel: f64,
     /// Places `z`, by increasing value; `√a φ` and its slope in `z` there; weights; `√a φ` counted
     /// from its value at `ω`.
     fields: [Vec<f64>; 5],
@@ -45,13 +49,12 @@ pub(super) struct Bent<'a> {
 }
 
 impl<'a> Bent<'a> {
-    /// For `h` within `±reach` and `margin` standard deviations of noise; `finer` divides every
-    /// step.
+    /// For `h` within `±reach`; `finer` divides every step.
     pub(super) fn new(
         phi: &'a dyn Activation,
         bend: f64,
         (a, v): (f64, f64),
-        (reach, margin): (f64, f64),
+        reach: f64,
         finer: f64,
     ) -> Self {
         let largest = phi.apply(reach).abs().max(phi.apply(-reach).abs());
@@ -62,10 +65,56 @@ impl<'a> Bent<'a> {
             v,
             step: STEP / finer,
             is_gentle: a.sqrt() * largest < GENTLE,
-            betas: nodes(phi, bend, (a, v), (reach, margin), finer),
+            betas: vec![],
+            rule: Rule::new(ORDER).expect("a rule of this order exists"),
+            panel: PANEL / finer,
             fields: Default::default(),
             posterior: vec![],
         }
+    }
+
+    /// Nodes in `β` for all `h` within `reach` deviations of `ω`, and as far beyond its values.
+    ///
+    /// Where `h ~ N(ω, V)` stays on a stretch on which `φ` hardly bends, the deviation of `β` is
+    /// `√(1 + a φ'² V)`, and no feature of the posterior is narrower than that; stretches longer than
+    /// a quarter of `bend` count as one. Panels have ends here because the local width is not the slope of any change
+    /// of variable in closed form. Every `ω` has its own: nodes for all of them would be as many as
+    /// `√V` or the message tells fields apart, millions at strong messages.
+    fn place_betas(&mut self, omega: f64, reach: f64) {
+        let (root, sd, panel) = (self.a.sqrt(), self.v.sqrt(), self.panel);
+        let stretch = sd.min(0.25 * self.bend);
+        let beta = |h: f64| root * self.phi.apply(h);
+        let (start, span) = (omega - reach * sd, 2.0 * reach * sd);
+        let steps = (span / (0.5 * self.bend)).ceil();
+        let step = span / steps;
+        let wings = (reach / panel).ceil() * panel;
+        let rule = self.rule;
+        let betas = &mut self.betas;
+        betas.clear();
+        let mut last = beta(start) - wings;
+        let mut up_to = |edge: f64| {
+            betas.extend(rule.on(last, edge));
+            last = edge;
+        };
+        let wing = |from: f64| (1..=(wings / panel) as usize).map(move |k| from + k as f64 * panel);
+        wing(beta(start) - wings).for_each(&mut up_to);
+        let mut passed = 0.0;
+        let mut from = beta(start);
+        for k in 1..=steps as usize {
+            let to = beta(start + k as f64 * step);
+            // Deviation over this step, and the widths that it spans; a new edge after `panel` of them.
+            let width = 1f64.hypot((to - from) / step * stretch);
+            let spanned = (to - from) / width;
+            let parts = ((passed + spanned) / panel).floor();
+            for k in 1..=parts as usize {
+                let share = (k as f64 * panel - passed) / spanned;
+                up_to(from + share * (to - from));
+            }
+            passed += spanned - parts * panel;
+            from = to;
+        }
+        up_to(from);
+        wing(from).for_each(up_to);
     }
 
     /// Adds the averages of `[1, v², c, g², Var h, (∂g/∂ω)², ln Z, ln Z - b²/(2a)]` at one `ω`, with
@@ -82,12 +131,11 @@ impl<'a> Bent<'a> {
             bend: self.bend,
         };
         let centre = map.at(0.0).image;
+        self.place_betas(omega, reach);
         self.fields.iter_mut().for_each(Vec::clear);
         let (mut first, mut last) = (0, 0);
         let mut place = map.at(-reach);
-        let (low, high) = (place.image - reach, map.at(reach).image + reach);
-        let [from, to] = [low, high].map(|end| self.betas.partition_point(|n| n.0 <= end));
-        for &(beta, step) in &self.betas[from..to.max(from)] {
+        for &(beta, step) in &self.betas {
             let images = &self.fields[1];
             while first < images.len() && images[first] < beta - reach {
                 first += 1;
@@ -255,50 +303,3 @@ const JUMP: f64 = 20.0;
 const NEWTON: usize = 8;
 /// Error of a place in `t`, beside its rounding.
 const CLOSE: f64 = 1e-13;
-
-/// Nodes in `β` for all `h` in `±reach`, and `margin` beyond its values.
-///
-/// Where `h ~ N(ω, V)` stays on a stretch on which `φ` hardly bends, the deviation of `β` is
-/// `√(1 + a φ'² V)`, and no feature of the posterior is narrower than that; stretches longer than
-/// half of `bend` count as one. Panels have ends here because the local width is not the slope of any change
-/// of variable in closed form; `finer` divides their widths.
-fn nodes(
-    phi: &dyn Activation,
-    bend: f64,
-    (a, v): (f64, f64),
-    (reach, margin): (f64, f64),
-    finer: f64,
-) -> Vec<Node> {
-    let panel = PANEL / finer;
-    let root = a.sqrt();
-    let stretch = v.sqrt().min(0.5 * bend);
-    let beta = |h: f64| root * phi.apply(h);
-    let mut edges = vec![beta(-reach)];
-    let mut h = -reach;
-    let mut passed = 0.0;
-    let step = 0.5 * bend;
-    while h < reach {
-        let (from, to) = (beta(h), beta(h + step));
-        // Deviation over this step, and the widths that it spans; a new edge after `panel` of them.
-        let width = 1f64.hypot((to - from) / step * stretch);
-        let spanned = (to - from) / width;
-        let parts = ((passed + spanned) / panel).floor();
-        for k in 1..=parts as usize {
-            let share = (k as f64 * panel - passed) / spanned;
-            edges.push(from + share * (to - from));
-        }
-        passed += spanned - parts * panel;
-        h += step;
-    }
-    edges.push(beta(h));
-    let (first, last) = (edges[0], edges[edges.len() - 1]);
-    let wings = (margin / panel).ceil() as usize;
-    let mut all: Vec<f64> = (1..=wings)
-        .rev()
-        .map(|k| first - panel * k as f64)
-        .collect();
-    all.extend(edges);
-    all.extend((1..=wings).map(|k| last + panel * k as f64));
-    let rule = Rule::new(ORDER).expect("a rule of this order exists");
-    all.windows(2).flat_map(|e| rule.on(e[0], e[1])).collect()
-}

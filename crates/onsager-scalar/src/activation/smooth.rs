@@ -317,11 +317,25 @@ impl<C: Curve> Smooth<C> {
             let [x, y] = [from, to].map(|h| self.curve.jet(h)[0]);
             is_flat(from) && is_flat(to) && y - x > 0.5 * (high - low)
         };
+        // Where a message contradicts its field the mode itself is unlikely to both, and what both leave
+        // is wide. Of a stretch, this is the least energy that its parts could have.
+        let negligible = |from: f64, to: f64| {
+            let [x, y] = [from, to].map(|h| self.curve.jet(h)[0]);
+            energy(omega.clamp(from, to), best.clamp(x, y.max(x))) > top + DEPTH
+        };
         let mut nodes = Vec::with_capacity(128);
         let mut left = from;
         let mut near = rate(left);
         while left < to {
             let mut longest = PANEL / near;
+            if top > DEPTH && negligible(left, left + longest) {
+                while negligible(left, left + 2.0 * longest) && left + longest < to {
+                    longest *= 2.0;
+                }
+                left = (left + longest).max(left.next_up());
+                near = rate(left);
+                continue;
+            }
             while misses(left, left + longest) {
                 longest *= 0.5;
             }
@@ -337,7 +351,8 @@ impl<C: Curve> Smooth<C> {
                     nodes.push(Node { h, weight, jet });
                 }
             }
-            left += width;
+            // The next one at least, if the field is known to the last digit.
+            left = (left + width).max(left.next_up());
             near = if far > near { rate(left) } else { far };
         }
         (nodes, top)

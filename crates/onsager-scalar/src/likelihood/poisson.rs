@@ -189,7 +189,16 @@ impl Likelihood for Poisson {
             }
             Link::Exponential => {
                 let norm = stirling(y);
-                let jet = |d: f64| [-y * exp_excess(d) - norm, -y * d.exp_m1(), -y * d.exp()];
+                let jet = |d: f64| {
+                    let e = d.exp();
+                    let (rise, excess) = if d.abs() < 0.25 {
+                        let excess = exp_excess(d);
+                        (d + excess, excess)
+                    } else {
+                        (e - 1.0, e - 1.0 - d)
+                    };
+                    [-y * excess - norm, -y * rise, -y * e]
+                };
                 let floor = f64::NEG_INFINITY;
                 Concave {
                     centre: y.ln(),
@@ -254,10 +263,13 @@ impl Likelihood for Poisson {
         (self.link == Link::Exponential).then_some(1.0)
     }
     /// One by one where they are few, then every so many: `Σ_y F(y) = Σ_k Y'(k) F(Y(k))` for an `F`
-    /// that is smooth on the scale `Y'`.
+    /// that is smooth on the scale `Y'`. From the count that suits the mean of the field upwards and downwards, as
+    /// long as they add to any average.
     fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
         /// Half of the interval kept of the field, in standard deviations.
         const REACH: f64 = 8.6;
+        /// Part of a sum that is left to the counts beyond: each is a small part of the one before.
+        const REST: f64 = 1e-15;
         let reach = REACH * v.sqrt();
         let [least, greatest] = [-reach, reach].map(|t| self.rate(omega + t));
         let (from, to) = likely(least, greatest);
@@ -268,16 +280,31 @@ impl Likelihood for Poisson {
             Link::Exponential => v.min(0.5),
         };
         let counts = Strides { spread };
-        let mut k = counts.before(from);
-        loop {
+        let middle = counts.before(self.rate(omega).clamp(from, to));
+        let mut sums = [0.0; 3];
+        let mut counted = |k: f64| {
             let (y, stride) = counts.at(k);
-            if y > to || !stride.is_finite() {
-                break;
+            if !(from..=to).contains(&y) || !stride.is_finite() {
+                return false;
             }
             let seen = self.observe(y, omega, v);
             let weight = stride * seen.log_evidence.exp();
             out.push(Possible { y, weight, seen });
-            k += 1.0;
+            // Not a number counts, and is left for the caller to see.
+            let parts = [1.0, seen.score * seen.score, seen.log_evidence.abs()];
+            let mut adds = false;
+            for (sum, part) in sums.iter_mut().zip(parts) {
+                *sum += weight * part;
+                adds |= weight * part > REST * *sum || part.is_nan();
+            }
+            adds
+        };
+        let steps = |from: f64, by: f64| (1..).map(move |i| from + by * f64::from(i));
+        counted(middle);
+        for by in [1.0, -1.0] {
+            steps(middle, by)
+                .take_while(|k| *k >= 0.0)
+                .find(|k| !counted(*k));
         }
     }
 }
@@ -315,7 +342,7 @@ impl Strides {
 
     /// The last step before `y`, or the first of all.
     fn before(&self, y: f64) -> f64 {
-        let (mut low, mut high) = (0.0, y);
+        let (mut low, mut high) = (0.0, y.floor());
         while high - low > 1.0 {
             let middle = (0.5 * (low + high)).floor();
             if self.at(middle).0 <= y {
