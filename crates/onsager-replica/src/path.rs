@@ -256,6 +256,9 @@ pub(crate) fn near(pair: &[Point], u: &[f64]) -> bool {
     distance(&hermite_point(a, b, along.clamp(0.0, 1.0)), u) < NEAR
 }
 
+/// Rounds after which the search for a smooth extremum has gained its digits.
+const SOON: usize = 8;
+
 /// The extremum of the noise between two points whose slopes differ in sign.
 pub(crate) fn fold(
     set: &impl ZeroSet,
@@ -267,14 +270,18 @@ pub(crate) fn fold(
     let mut last_side = 0;
     // Slopes are small all along a shallow fold; the height errs by slope²/curvature.
     let level = 1e-7 * a.slope.abs().max(b.slope.abs()).min(1.0);
-    for _ in 0..40 {
+    for round in 0..40 {
         // Regula falsi with the Illinois halving of the end that stays.
         let s = (lo.0 * hi.1 - hi.0 * lo.1) / (hi.1 - lo.1);
         let Some(p) = on_chord(set, a, b, s)? else {
             return Ok(best);
         };
         let slope = p.slope;
-        let done = slope.abs() < level || hi.0 - lo.0 < 1e-9;
+        // Towards perfect recovery the noise settles, and signs of its slopes are those of roundings: what
+        // is not found there soon is not there, and any point is as high as another.
+        let is_level = |end: &Point| (end.at.log_noise - p.at.log_noise).abs() < FLAT;
+        let is_rounding = round >= SOON && is_level(a) && is_level(b);
+        let done = slope.abs() < level || hi.0 - lo.0 < 1e-9 || is_rounding;
         best = Some(p);
         if done {
             break;
