@@ -6,16 +6,16 @@
 
 use onsager::conformance::{Plan, survey};
 
-#[test]
-fn three_hundred_declarations_go_through_both_readings() {
+/// Fixed points are found for `curves` of them, and checked by second routes where one is cheap.
+fn three_hundred(measurements: bool, curves: u64) {
     let plan = Plan {
-        measurements: false,
+        measurements,
         first: 0,
         declarations: 300,
         seed: 1,
         threads: 2,
         depths: [70, 20, 6, 4],
-        curves: 60,
+        curves,
         thorough: 100,
     };
     let found = survey(&plan, &|_| {});
@@ -33,4 +33,14 @@ fn three_hundred_declarations_go_through_both_readings() {
             "{found}"
         );
     }
+}
+
+#[test]
+fn three_hundred_declarations_go_through_both_readings() {
+    three_hundred(false, 60);
+}
+
+#[test]
+fn three_hundred_generalised_linear_models_go_through_both_readings() {
+    three_hundred(true, 60);
 }

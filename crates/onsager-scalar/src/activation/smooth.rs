@@ -178,6 +178,9 @@ const RULE: [(f64, f64); 5] = [
 /// What is left out weighs `exp(-36)` of the mode.
 const DEPTH: f64 = 36.0;
 
+/// Local widths beyond which stretches may weigh nothing: twice those of a Gaussian cut off there.
+const WIDE: f64 = 34.0;
+
 /// Largest exponent of a message that is weighed against none: beyond, its logarithm is not small.
 const GENTLE: f64 = 0.1;
 
@@ -318,17 +321,19 @@ impl<C: Curve> Smooth<C> {
             is_flat(from) && is_flat(to) && y - x > 0.5 * (high - low)
         };
         // Where a message contradicts its field the mode itself is unlikely to both, and what both leave
-        // is wide. Of a stretch, this is the least energy that its parts could have.
+        // is wide; so is the margin around messages stronger than its digits. Of a stretch, this is the
+        // least energy that its parts could have.
         let negligible = |from: f64, to: f64| {
             let [x, y] = [from, to].map(|h| self.curve.jet(h)[0]);
             energy(omega.clamp(from, to), best.clamp(x, y.max(x))) > top + DEPTH
         };
+        let is_wide = (to - from) * rate(mode.0) > WIDE;
         let mut nodes = Vec::with_capacity(128);
         let mut left = from;
         let mut near = rate(left);
         while left < to {
             let mut longest = PANEL / near;
-            if top > DEPTH && negligible(left, left + longest) {
+            if is_wide && negligible(left, left + longest) {
                 while negligible(left, left + 2.0 * longest) && left + longest < to {
                     longest *= 2.0;
                 }
@@ -336,12 +341,13 @@ impl<C: Curve> Smooth<C> {
                 near = rate(left);
                 continue;
             }
-            while misses(left, left + longest) {
-                longest *= 0.5;
-            }
             // The rate at the far end may be larger: then it decides.
-            let far = rate(left + longest);
-            let width = longest.min(PANEL / far);
+            let mut width = longest.min(to - left);
+            let mut far = rate(left + width);
+            while width * far > PANEL || misses(left, left + width) {
+                width *= 0.5;
+                far = rate(left + width);
+            }
             let half = 0.5 * width;
             for (x, w) in RULE {
                 for side in [-1.0, 1.0] {
@@ -353,7 +359,7 @@ impl<C: Curve> Smooth<C> {
             }
             // The next one at least, if the field is known to the last digit.
             left = (left + width).max(left.next_up());
-            near = if far > near { rate(left) } else { far };
+            near = far;
         }
         (nodes, top)
     }

@@ -281,8 +281,9 @@ impl Check<'_> {
                         format!("element {i} of {n}, {}", Point { a, y, omega, v }.text())
                     };
                     let sharpness = c.curvature.abs() + c.score * c.score + 1e-6 / v;
+                    // Of numbers that are not normal nothing but the size is left.
                     let mut same = |x: f64, y: f64, size: f64| {
-                        report.compare(name, at, [x, y], TOLERANCE * size);
+                        report.compare(name, at, [x, y], TOLERANCE * size + f64::MIN_POSITIVE);
                     };
                     let size = |m: Moments| m.mean.abs() + m.variance.sqrt();
                     same(

@@ -54,6 +54,9 @@ impl Default for Trial {
 /// Relative accuracy of predictions; they claim 1e-8 in the noise.
 const TOLERANCE: f64 = 1e-6;
 
+/// Entries that the matrices of a simulation may have, which then takes no second.
+const ENTRIES: usize = 1_000_000;
+
 /// Runs every check of a declaration with a small simulation; see [`check_model_with`].
 ///
 /// # Errors
@@ -335,7 +338,7 @@ fn gradient(
 }
 
 fn simulation(report: &mut Report, tree: &Tree, trial: Trial) {
-    let sizes = tree.sizes(tree.signal_index(), trial.size);
+    let sizes = affordable(tree, trial.size);
     let settings = Settings {
         max_iterations: trial.sweeps,
         seed: Seed(trial.seed),
@@ -356,6 +359,25 @@ fn simulation(report: &mut Report, tree: &Tree, trial: Trial) {
     if let Ok((instance, outcome)) = &ran {
         told(report, tree, &settings, instance, outcome);
     }
+}
+
+/// Sizes with that many components of the signal, or fewer where chains of large ratios would make
+/// matrices of more than [`ENTRIES`].
+fn affordable(tree: &Tree, size: usize) -> Vec<usize> {
+    let halved = std::iter::successors(Some(size.max(1)), |p| (*p > 1).then_some(p / 2));
+    let sizes = halved.map(|p| tree.sizes(tree.signal_index(), p));
+    let fits = |sizes: &Vec<usize>| {
+        let pairs = sizes.windows(2).map(|pair| pair[0].saturating_mul(pair[1]));
+        pairs.fold(0, usize::saturating_add) <= ENTRIES
+    };
+    let mut last = Vec::new();
+    for sizes in sizes {
+        last = sizes;
+        if fits(&last) {
+            break;
+        }
+    }
+    last
 }
 
 /// Whether what a run says of itself is what it did.
