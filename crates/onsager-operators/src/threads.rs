@@ -3,6 +3,8 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::OperatorError;
 use crate::kernels::{Kernels, Stored};
@@ -67,6 +69,24 @@ pub(crate) fn part(size: usize) -> usize {
     size.div_ceil(PARTS).next_multiple_of(8)
 }
 
+/// Products of several threads that have begun.
+static PRODUCTS: AtomicU64 = AtomicU64::new(0);
+
+/// Keeps one of Rayon's threads from falling asleep until another product begins, at most for
+/// [`AWAKE`]. To wake a thread takes a tenth of a product of 4000 rows: iterations on two threads
+/// are faster by 12 to 25 percent there.
+fn stay_awake(after: u64) {
+    let start = Instant::now();
+    while PRODUCTS.load(Ordering::Acquire) == after && start.elapsed() < AWAKE {
+        for _ in 0..32 {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// What an iteration with 10,000 rows does between two products takes less.
+const AWAKE: Duration = Duration::from_micros(500);
+
 /// The threads of one operator: its caller, and as many of Rayon's as make up the number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Threads(NonZeroUsize);
@@ -102,6 +122,7 @@ impl Threads {
         if self.count() == 1 {
             return parts.for_each(work);
         }
+        PRODUCTS.fetch_add(1, Ordering::Release);
         let parts = Mutex::new(parts);
         let take = || parts.lock().ok()?.next();
         let take_all = || {
@@ -115,5 +136,9 @@ impl Threads {
             }
             take_all();
         });
+        let done = PRODUCTS.load(Ordering::Acquire);
+        for _ in 1..self.count().min(PARTS) {
+            rayon::spawn(move || stay_awake(done));
+        }
     }
 }
