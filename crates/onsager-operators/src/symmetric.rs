@@ -304,7 +304,7 @@ fn band_length(first: usize, height: usize) -> usize {
 /// of eight rows and eight columns, by rows of blocks; that on the diagonal ends with its diagonal.
 fn place(first: usize, height: usize, i: usize, j: usize) -> usize {
     let row = (i - first) / 8;
-    let tile = (j - j % TILE).min(first);
+    let tile = j - j % TILE;
     let column = (j - tile) / 8;
     let block = if tile < first {
         row * BLOCKS + column

@@ -364,20 +364,15 @@ fn simulation(report: &mut Report, tree: &Tree, trial: Trial) {
 /// Sizes with that many components of the signal, or fewer where chains of large ratios would make
 /// matrices of more than [`ENTRIES`].
 fn affordable(tree: &Tree, size: usize) -> Vec<usize> {
-    let halved = std::iter::successors(Some(size.max(1)), |p| (*p > 1).then_some(p / 2));
-    let sizes = halved.map(|p| tree.sizes(tree.signal_index(), p));
-    let fits = |sizes: &Vec<usize>| {
+    let mut p = size.max(1);
+    loop {
+        let sizes = tree.sizes(tree.signal_index(), p);
         let pairs = sizes.windows(2).map(|pair| pair[0].saturating_mul(pair[1]));
-        pairs.fold(0, usize::saturating_add) <= ENTRIES
-    };
-    let mut last = Vec::new();
-    for sizes in sizes {
-        last = sizes;
-        if fits(&last) {
-            break;
+        if p == 1 || pairs.fold(0, usize::saturating_add) <= ENTRIES {
+            return sizes;
         }
+        p /= 2;
     }
-    last
 }
 
 /// Whether what a run says of itself is what it did.
