@@ -247,6 +247,24 @@ fn gauss_legendre_panels_agree() {
     }
 }
 
+/// Signs of fields of which nothing is known are fair: `E c = exp(-a/2) ∫ N(b; 0, a) sech b db`, all of it from
+/// messages `√a` deviations away.
+#[test]
+fn rare_errors_behind_a_jump_keep_their_digits() {
+    let sign = PiecewiseLinear::sign();
+    for k in 0..25 {
+        let a = 40.0 + 4.0 * f64::from(k);
+        let b = (-8000..=8000).map(|i| f64::from(i) / 200.0);
+        let sum: f64 = b.map(|b| (-b * b / (2.0 * a)).exp() / b.cosh()).sum();
+        let expected = (-0.5 * a).exp() * sum / 200.0 / (2.0 * PI * a).sqrt();
+        let found = layer(&sign, a, 0.0, 1.0).unwrap().mmse;
+        assert!(
+            (found / expected - 1.0).abs() < RELATIVE,
+            "{a}: {found:e} {expected:e}"
+        );
+    }
+}
+
 #[test]
 fn without_side_information_the_kernels_of_the_arc_cosine_appear() {
     for c in [0.0, 1e-3, 0.4, 0.9, 0.999] {

@@ -6,6 +6,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::concave::{Concave, Place};
 use super::logistic::line;
 use super::{Likelihood, Possible, Seen};
+use crate::Moments;
 use crate::activation::{Activation, Parity, Piece, PiecewiseLinear};
 use crate::quadrature;
 use crate::special::{log1p_exp, logistic, normal_density};
@@ -61,6 +62,64 @@ impl Poisson {
         match self.link {
             Link::Rectified => h.max(0.0),
             Link::Exponential => h.exp(),
+        }
+    }
+
+    /// Appends every count in a range, of rectified fields, each from its neighbour.
+    ///
+    /// The integrals `J_y = ∫_0^∞ h^y exp(-h) N(h; ω, V) dh` obey `J_{y+1} = m J_y + y V J_{y-1}`, `m = ω - V`. Mean and
+    /// variance of the field are then `r_y = J_{y+1}/J_y = m + y V/r_{y-1}` and `V (1 - y V_{y-1}/r_{y-1}²)`, and
+    /// `P(y + 1)/P(y) = r_y/(y + 1)`. Upwards all terms are positive if `m` is; downwards if it is negative.
+    fn ladder(&self, (from, to): (f64, f64), omega: f64, v: f64, out: &mut Vec<Possible>) {
+        let m = omega - v;
+        let first = from.max(1.0);
+        // A count above one whose field has this mean and variance.
+        let above = |y: f64, log_evidence: f64, below: Moments| {
+            let r = below.mean;
+            let bent = y * (below.variance / r) / r;
+            Seen {
+                log_evidence,
+                field: Moments {
+                    mean: m + y * (v / r),
+                    variance: v * (1.0 - bent),
+                },
+                score: (y - r) / r,
+                curvature: bent / v,
+            }
+        };
+        let mut add = |y: f64, seen: Seen| out.push(Possible::counted(y, seen));
+        if m >= 0.0 {
+            let (mut y, mut seen) = (first, self.observe(first, omega, v));
+            add(y, seen);
+            while y < to {
+                let log = seen.log_evidence + (seen.field.mean / (y + 1.0)).ln();
+                y += 1.0;
+                seen = above(y, log, seen.field);
+                add(y, seen);
+            }
+        } else {
+            let top = self.observe(to, omega, v);
+            let (mut y, mut field, mut log) = (to, top.field, top.log_evidence);
+            while y >= first {
+                let r = y * (v / (field.mean - m));
+                let below = Moments {
+                    mean: r,
+                    variance: (1.0 - field.variance / v) * (r / y) * r,
+                };
+                add(
+                    y,
+                    Seen {
+                        field,
+                        ..above(y, log, below)
+                    },
+                );
+                log -= (r / y).ln();
+                field = below;
+                y -= 1.0;
+            }
+        }
+        if from == 0.0 {
+            add(0.0, self.observe(0.0, omega, v));
         }
     }
 }
@@ -270,9 +329,14 @@ impl Likelihood for Poisson {
         const REACH: f64 = 8.6;
         /// Part of a sum that is left to the counts beyond: each is a small part of the one before.
         const REST: f64 = 1e-15;
+        /// Counts that take less time one after the other than by strides.
+        const LADDER: f64 = 4000.0;
         let reach = REACH * v.sqrt();
         let [least, greatest] = [-reach, reach].map(|t| self.rate(omega + t));
         let (from, to) = likely(least, greatest);
+        if self.link == Link::Rectified && to - from <= LADDER {
+            return self.ladder((from, to), omega, v, out);
+        }
         // Counts near y are smeared over √y by chance, and by the field over √V y behind an exponential;
         // a wider law still has the singularities of y! at a distance π in ln y.
         let spread = match self.link {
@@ -377,6 +441,33 @@ mod tests {
             assert!((log_excess(1.0 + t, 1.0) - log).abs() < t.abs().powi(5) / 3.0);
             assert!((exp_excess(t) - (t.exp_m1() - t)).abs() < 1e-16);
             assert!((log_excess(1.0 + t, 1.0) - (t - t.ln_1p())).abs() < 1e-16);
+        }
+    }
+
+    /// Counts taken from their neighbours against counts seen one by one, at faint, wide and far fields.
+    #[test]
+    fn counts_from_their_neighbours_are_those_seen_one_by_one() {
+        let law = Poisson::rectified();
+        for omega in [-30.0, -3.0, -0.01, 0.0, 0.5, 0.7, 4.0, 40.0, 1000.0] {
+            for v in [1e-12, 1e-4, 0.5, 0.7, 3.0, 60.0, 1e4] {
+                let mut counts = Vec::new();
+                law.outputs(omega, v, &mut counts);
+                for Possible { y, seen, .. } in &counts {
+                    let alone = law.observe(*y, omega, v);
+                    let at = format!("{y} at {omega}, {v}: {seen:?} {alone:?}");
+                    let close = |x: f64, y: f64, of: f64| (x - y).abs() <= 1e-10 * of;
+                    let log = alone.log_evidence;
+                    assert!(close(seen.log_evidence, log, 0.1 + log.abs()), "{at}");
+                    let scale = alone.field.mean.abs();
+                    assert!(close(seen.field.mean, alone.field.mean, scale), "{at}");
+                    let variance = alone.field.variance;
+                    assert!(close(seen.field.variance, variance, variance), "{at}");
+                    let score = alone.score;
+                    assert!(close(seen.score, score, 1e-3 + score.abs()), "{at}");
+                    let scale = score * score + alone.curvature.abs();
+                    assert!(close(seen.curvature, alone.curvature, scale), "{at}");
+                }
+            }
         }
     }
 
