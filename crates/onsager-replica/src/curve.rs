@@ -9,8 +9,8 @@ use crate::chain::{Beside, StateEvolution, Stretch};
 use crate::factor::{KNOWN, Passage};
 use crate::fixed_point::Frozen;
 use crate::path::{
-    Constraint, Point, ZeroSet, between, correct, distance, fold, follow, may_hide_folds, near,
-    on_chord, told_from_rounding,
+    Constraint, Evaluated, Point, ZeroSet, between, correct, distance, fold, follow,
+    may_hide_folds, near, on_chord, told_from_rounding,
 };
 
 /// The fixed points of a chain as the noise of its observation varies.
@@ -599,15 +599,15 @@ impl Stretch<'_> {
 
     /// The point of the curve next to `u` with the same `u[held]`.
     fn corrected(&self, u: Vec<f64>, held: usize) -> Option<Point> {
-        let at = self.evaluate(&u).ok()?;
-        let linear = self.linearise(&u, &at).ok()?;
+        let from = Evaluated::new(self, u.clone()).ok()?;
+        let linear = self.linearise(&u, &from.at).ok()?;
         let mut e = vec![0.0; u.len()];
         e[held] = 1.0;
         let plane = Constraint::Plane {
             normal: &e,
             through: &u,
         };
-        let c = correct(self, u.clone(), &plane, &linear).ok().flatten()?;
+        let c = correct(self, from, &plane, &linear).ok().flatten()?;
         Point::new(self, c.u, c.at, &e).ok().flatten()
     }
 

@@ -220,7 +220,7 @@ impl Diagram {
             Err(error) => return Some(self.failed(value, error)),
         };
         let errors = |along: &f64| {
-            let prediction = chain.predict_on(&curve, self.noise(*along))?;
+            let prediction = chain.predict_without_labels(&curve, self.noise(*along))?;
             Ok(Errors {
                 algorithmic: prediction.algorithmic.mmse,
                 optimal: prediction.optimal.mmse,
@@ -257,7 +257,7 @@ impl Diagram {
             let chain = StateEvolution::new(&family(value, along)?)?;
             let noise = chain.noise();
             let curve = chain.around(noise, noise)?;
-            let prediction = chain.predict_on(&curve, noise)?;
+            let prediction = chain.predict_without_labels(&curve, noise)?;
             members.push(Member::on(&chain, &curve, along)?);
             Ok(Errors {
                 algorithmic: prediction.algorithmic.mmse,

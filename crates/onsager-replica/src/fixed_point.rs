@@ -156,14 +156,7 @@ impl StateEvolution {
     /// # Errors
     /// A noise outside the range of the curve.
     pub fn predict_on(&self, curve: &Curve, noise: f64) -> Result<Prediction, ReplicaError> {
-        if !(curve.range.0 <= noise && noise <= curve.range.1) {
-            return Err(ReplicaError::Range {
-                quantity: "noise",
-                allowed: "the range of the curve",
-                value: noise,
-            });
-        }
-        let mut found = self.found_on(curve, noise)?;
+        let mut found = self.found_within(curve, noise)?;
         for (_, point) in &mut found {
             let (overlap, mmse) = (point.overlap, point.mmse);
             if let Some(errors) = self.observation.label_errors(Belief { overlap, mmse })? {
@@ -171,6 +164,38 @@ impl StateEvolution {
                 point.gibbs_error = Some(errors.gibbs);
             }
         }
+        self.prediction(found, noise)
+    }
+
+    /// The same without the errors on new labels, which are averages of their own.
+    pub(crate) fn predict_without_labels(
+        &self,
+        curve: &Curve,
+        noise: f64,
+    ) -> Result<Prediction, ReplicaError> {
+        self.prediction(self.found_within(curve, noise)?, noise)
+    }
+
+    fn found_within(
+        &self,
+        curve: &Curve,
+        noise: f64,
+    ) -> Result<Vec<(Place, FixedPoint)>, ReplicaError> {
+        if (curve.range.0..=curve.range.1).contains(&noise) {
+            return self.found_on(curve, noise);
+        }
+        Err(ReplicaError::Range {
+            quantity: "noise",
+            allowed: "the range of the curve",
+            value: noise,
+        })
+    }
+
+    fn prediction(
+        &self,
+        found: Vec<(Place, FixedPoint)>,
+        noise: f64,
+    ) -> Result<Prediction, ReplicaError> {
         // Where zero overlap is unstable another fixed point exists; at the threshold itself, up to
         // the accuracy of the averages, it may be zero.
         let alone = found.iter().all(|(place, _)| *place == Place::Trivial);

@@ -36,10 +36,17 @@ pub(crate) enum Constraint<'a> {
     LogNoise(f64),
 }
 
-/// A corrected point.
-pub(crate) struct Corrected {
+/// A place and what follows from it.
+pub(crate) struct Evaluated {
     pub(crate) u: Vec<f64>,
     pub(crate) at: Evaluation,
+}
+
+impl Evaluated {
+    pub(crate) fn new(set: &impl ZeroSet, u: Vec<f64>) -> Result<Self, ReplicaError> {
+        let at = set.evaluate(&u)?;
+        Ok(Self { u, at })
+    }
 }
 
 /// Residuals are logarithms of ratios computed to about 1e-12; below this the point is exact.
@@ -66,17 +73,16 @@ impl Constraint<'_> {
     }
 }
 
-/// Newton's method from `u`, with a linearisation that is renewed only when it stops helping.
+/// Newton's method, with a linearisation that is renewed only when it stops helping.
 pub(crate) fn correct(
     set: &impl ZeroSet,
-    mut u: Vec<f64>,
+    Evaluated { mut u, mut at }: Evaluated,
     constraint: &Constraint<'_>,
     linear: &Linear,
-) -> Result<Option<Corrected>, ReplicaError> {
+) -> Result<Option<Evaluated>, ReplicaError> {
     let mut own: Option<Linear> = None;
     let (mut last, mut renewed) = (f64::INFINITY, 0);
     for _ in 0..40 {
-        let at = set.evaluate(&u)?;
         let mut r = at.residual.clone();
         r.push(constraint.value(&u, &at));
         let size = r.iter().fold(0.0f64, |m, x| m.max(x.abs()));
@@ -86,7 +92,7 @@ pub(crate) fn correct(
         let passages = at.passages.iter().chain(&at.left);
         let rounding = passages.map(|p| p.error).fold(ACCEPTED, f64::max);
         if size < EXACT || (size < rounding && size > 0.3 * last) {
-            return Ok(Some(Corrected { u, at }));
+            return Ok(Some(Evaluated { u, at }));
         }
         if size > 0.1 * last {
             renewed += 1;
@@ -107,6 +113,7 @@ pub(crate) fn correct(
         for (u, d) in u.iter_mut().zip(&step) {
             *u -= d / longest;
         }
+        at = set.evaluate(&u)?;
     }
     Ok(None)
 }
@@ -181,9 +188,9 @@ pub(crate) fn follow(
             through: &guess,
         };
         // An average that leaves its domain only means that the step was too long.
-        let found = correct(set, guess.clone(), &plane, &here.linear)
-            .ok()
-            .flatten();
+        let found = Evaluated::new(set, guess.clone());
+        let found = found.and_then(|from| correct(set, from, &plane, &here.linear));
+        let found = found.ok().flatten();
         let miss = found.as_ref().map(|c| distance(&c.u, &guess));
         let next = match (found, miss) {
             (Some(c), Some(miss)) if miss < 10.0 * AIM => {
@@ -232,7 +239,7 @@ pub(crate) fn across(
     a: &Point,
     b: &Point,
     s: f64,
-) -> Result<Option<Corrected>, ReplicaError> {
+) -> Result<Option<Evaluated>, ReplicaError> {
     let (chord, length) = (minus(&b.u, &a.u), distance(&a.u, &b.u));
     let normal: Vec<f64> = chord.iter().map(|d| d / length).collect();
     let through: Vec<f64> = a.u.iter().zip(&chord).map(|(a, d)| a + s * d).collect();
@@ -241,7 +248,8 @@ pub(crate) fn across(
         through: &through,
     };
     let near = if s < 0.5 { a } else { b };
-    correct(set, hermite_point(a, b, s), &plane, &near.linear)
+    let from = Evaluated::new(set, hermite_point(a, b, s))?;
+    correct(set, from, &plane, &near.linear)
 }
 
 /// Whether a solution lies on the segment between two neighbours of a path.
@@ -318,8 +326,8 @@ pub(crate) fn between(
     let rising = b.at.log_noise > a.at.log_noise;
     // Fast: Newton on the noise itself, from the cubic through the ends. Near a fold neither end
     // tells the slope in between.
-    let guess = hermite_point(a, b, cubic_root(a, b, log_noise));
-    let linear = set.linearise(&guess, &set.evaluate(&guess)?)?;
+    let guess = Evaluated::new(set, hermite_point(a, b, cubic_root(a, b, log_noise)))?;
+    let linear = set.linearise(&guess.u, &guess.at)?;
     let target = Constraint::LogNoise(log_noise);
     if let Some(c) = correct(set, guess, &target, &linear)? {
         let along = dot(&towards, &minus(&c.u, &a.u)) / dot(&towards, &towards);

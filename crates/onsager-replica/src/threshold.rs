@@ -423,61 +423,52 @@ impl StateEvolution {
         if left == right {
             return Ok(());
         }
-        // Lead of the left point over the right one, in information; zero at the threshold.
-        let lead = |x: f64| -> Result<Option<f64>, ReplicaError> {
+        let of = |all: &[(Place, FixedPoint)], place| {
+            let mut points = all.iter().filter(|(p, _)| *p == place);
+            points.next().map(|(_, f)| f.clone())
+        };
+        let both = |all: &[(Place, FixedPoint)]| of(all, left).zip(of(all, right));
+        let lead = |(l, r): &(FixedPoint, FixedPoint)| l.potential - r.potential;
+        let (Some(at_low), Some(at_high)) = (both(&a), both(&b)) else {
+            return Ok(());
+        };
+        // Lead of the left point over the right one, in information: it falls with the noise, and its slope is known.
+        let (mut lo, mut hi) = ((low.ln(), lead(&at_low)), (high.ln(), lead(&at_high)));
+        let mut x = (lo.0 * hi.1 - hi.0 * lo.1) / (hi.1 - lo.1);
+        let mut round = 0;
+        let (all, l, r, slope) = loop {
+            round += 1;
             let all = self.found_on(curve, x.exp())?;
-            let of = |place| {
-                all.iter()
-                    .find(|(p, _)| *p == place)
-                    .map(|(_, f)| f.potential)
+            let Some((l, r)) = both(&all) else {
+                return Ok(());
             };
-            Ok(of(left).zip(of(right)).map(|(l, r)| l - r))
-        };
-        let (mut lo, mut hi) = (low.ln(), high.ln());
-        let (Some(mut f_lo), Some(mut f_hi)) = (lead(lo)?, lead(hi)?) else {
-            return Ok(());
-        };
-        let mut x = lo;
-        let mut side = 0;
-        for _ in 0..60 {
-            // Regula falsi with Illinois halving.
-            x = (lo * f_hi - hi * f_lo) / (f_hi - f_lo);
-            let Some(f) = lead(x)? else { return Ok(()) };
+            let f = l.potential - r.potential;
+            let [p, q] = [&l, &r].map(|f| self.slope_of_potential(f, x.exp()));
+            let slope = (p? - q?).abs();
             if f > 0.0 {
-                (lo, f_lo) = (x, f);
-                if side == 1 {
-                    f_hi *= 0.5;
-                }
-                side = 1;
+                lo = (x, f);
             } else {
-                (hi, f_hi) = (x, f);
-                if side == -1 {
-                    f_lo *= 0.5;
-                }
-                side = -1;
+                hi = (x, f);
             }
-            if hi - lo < 1e-12 || f == 0.0 {
-                break;
+            // A last step below the accuracy of the potentials, or of the noise.
+            let is_found = f.abs() < 1e-13 || f.abs() < 1e-12 * slope || hi.0 - lo.0 < 1e-12;
+            if is_found || round == 60 {
+                break (all, l, r, slope);
             }
-            // Converged from one side: the last step is below the accuracy of the potentials.
-            if f.abs() < 1e-13 {
-                break;
-            }
-        }
-        let value = x.exp();
-        let all = self.found_on(curve, value)?;
-        let of = |place| all.iter().find(|(p, _)| *p == place).map(|(_, f)| f);
-        let (Some(l), Some(r)) = (of(left), of(right)) else {
-            return Ok(());
+            let newton = x + f / slope;
+            x = if lo.0 < newton && newton < hi.0 {
+                newton
+            } else {
+                0.5 * (lo.0 + hi.0)
+            };
         };
+        let value = x.exp();
         let best = optimal(&all).map_or(f64::INFINITY, |(_, f)| f.potential);
         if best > l.potential + 1e-10 * (1.0 + best.abs()) {
             // A third point leads in between: there are two thresholds.
             self.crossings(curve, low, value, found)?;
             return self.crossings(curve, value, high, found);
         }
-        // d(difference of informations)/d ln noise, for the error of the root.
-        let slope = (self.slope_of_potential(l, value)? - self.slope_of_potential(r, value)?).abs();
         let noise = 1e-12 * (1.0 + l.potential.abs());
         if noise >= slope * (high / low).ln() {
             // Points that meet at an end of the interval, equal as far as potentials can tell.

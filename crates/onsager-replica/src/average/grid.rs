@@ -72,19 +72,28 @@ pub(super) fn graded_on(
         let all = centres.iter().map(|c| c.t_and_slope(x));
         all.fold((x / coarse, 1.0 / coarse), sum)
     };
-    // The node at `goal` in t from the one at x, by Newton's method: the density changes little
-    // from node to node, so the first guess is already close.
-    let next = |(x, d): (f64, f64), goal: f64, dt: f64| {
-        let (mut y, mut d) = (x + dt / d, d);
+    // The node at `goal` in t from a place nearby, by Newton's method.
+    let next = |mut x: f64, goal: f64| {
+        let mut d = f64::NAN;
         for _ in 0..NEWTON {
-            let (t, here) = at(y);
+            let (t, here) = at(x);
             let change = goal - t;
-            (y, d) = (y + change / here, here);
-            if change.abs() < CLOSE {
+            (x, d) = (x + change / here, here);
+            if change.abs() < DONE.max(4.0 * f64::EPSILON * t.abs()) {
                 break;
             }
         }
-        (y, d)
+        (x, d)
+    };
+    // A step of the walk from its last node: by fourth differences, where they are small, or by one density.
+    let ahead = |nodes: &[(f64, f64, f64)], (x, d): (f64, f64), dt: f64| {
+        let plain = dt / d;
+        let smooth = nodes.last_chunk::<5>().map(|last| {
+            let terms = last.iter().zip(EXTRAPOLATION);
+            terms.map(|(n, c)| c * (n.0 - x)).sum()
+        });
+        let is_smooth = |s: &f64| (s - plain).abs() < 0.5 * plain.abs();
+        x + smooth.filter(is_smooth).unwrap_or(plain)
     };
     // Where the nodes end or, between two parts, go on: beyond a node in neither.
     let onwards = |x: f64, up: bool| {
@@ -112,14 +121,14 @@ pub(super) fn graded_on(
                 None => return nodes,
                 Some(y) if y == x => {
                     steps += 1.0;
-                    node = next(node, t + steps * step, step);
+                    node = next(ahead(&nodes, node, step), t + steps * step);
                 }
                 Some(y) => {
                     // The last node before the next part, or one further where that is this one.
                     let (there, d) = at(y);
                     steps = ((there - t) / step).floor().max(steps + 1.0);
                     let goal = t + steps * step;
-                    node = next((y, d), goal, goal - there);
+                    node = next(y + (goal - there) / d, goal);
                 }
             }
         }
@@ -139,13 +148,32 @@ pub(super) fn graded_on(
     nodes.iter().enumerate().map(weight).collect()
 }
 
+/// How much denser than every centre asks nodes are on its plateau, because others overlap it: steps may be longer
+/// by as much.
+pub(super) fn crowding(centres: &[Centre]) -> f64 {
+    let slope = |x: f64| centres.iter().map(|c| c.t_and_slope(x).1).sum::<f64>();
+    let plateaus = centres.iter().flat_map(|c| {
+        [-1.0, 0.0, 1.0].map(|side| {
+            let x = c.at + side * c.radius;
+            slope(x) / c.t_and_slope(x).1
+        })
+    });
+    plateaus.fold(f64::INFINITY, f64::min)
+}
+
 /// Differences of the eighth order. An integrand at places moved by `ε` in `t` differs by `ε` times its
 /// derivative; summed by parts, the derivative of `ε` is what the weights lack.
 const DERIVATIVE: [f64; 4] = [0.8, -0.2, 4.0 / 105.0, -1.0 / 280.0];
 
+/// The polynomial of the fourth degree through five nodes, at the next one.
+const EXTRAPOLATION: [f64; 5] = [1.0, -5.0, 10.0, -10.0, 5.0];
+
 /// Newton's method doubles its digits: from the first guess eight steps are more than enough.
 const NEWTON: usize = 8;
-/// After a smaller change in `t` the error is rounding, and the density is exact to as many digits.
+/// After a smaller change in `t`, or one of its rounding, the density, which is that of the place before, is exact to
+/// as many digits.
+const DONE: f64 = 1e-12;
+/// Rounding of a place by more, in `t`, is made up for.
 const CLOSE: f64 = 1e-11;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use onsager_scalar::Prior;
 
 use super::error::{AverageError, finite, not_negative};
-use super::grid::{Centre, Node, graded};
+use super::grid::{Centre, Node, crowding, graded};
 
 /// What a law answers on average to a message of precision `a`.
 ///
@@ -96,14 +96,20 @@ fn strong(law: &dyn Prior, a: f64, most: f64) -> Result<PriorAverage, AverageErr
 fn refined(law: &dyn Prior, a: f64, refine: f64) -> Result<(PriorAverage, f64), AverageError> {
     not_negative("precision", a)?;
     let root = a.sqrt();
+    let is_weak = a * law.second_moment() < 1.0;
     let mut sum = [0.0; 5];
     for (b, w) in fields(law, a, refine) {
-        let log = law.log_partition(a, root * b);
-        // ln Z - β²/2 without the difference, which would lose 1e-16 aρ of every average.
+        // ln Z - β²/2 without the difference, which would lose 1e-16 aρ of every average; as faint messages lose
+        // that of their sum.
         let density = if a > 0.0 {
             law.log_likelihood(a, b / root)
         } else {
-            log - 0.5 * b * b
+            -0.5 * b * b
+        };
+        let log = if is_weak {
+            law.log_partition(a, root * b)
+        } else {
+            density + 0.5 * b * b
         };
         let w = w * density.exp() / (2.0 * PI).sqrt();
         let m = law.moments(a, root * b);
@@ -134,7 +140,8 @@ fn fields(law: &dyn Prior, a: f64, refine: f64) -> Vec<Node> {
     let mut centres = vec![];
     let ends = parts(law, a, a.sqrt(), &mut centres);
     turns(law, a.sqrt(), a.sqrt(), &mut centres);
-    graded(&centres, f64::INFINITY, centres[0].at, ends, STEP / refine)
+    let step = STEP * crowding(&centres) / refine;
+    graded(&centres, f64::INFINITY, centres[0].at, ends, step)
 }
 
 /// The same for a message of gain and noise: `root = gain/√noise`, `sd = √noise`, `a = root²`.
