@@ -314,28 +314,32 @@ fn iterations<'a>(
     Ok(())
 }
 
-/// The sweeps of one run, each beside a probe.
+/// The sweeps of one run, by stretches, each beside a probe: between two sweeps nothing else is read, as in any
+/// run.
 fn sweeps(row: &Row<'_>, problem: &Problem, read: &dyn Fn() -> f64) -> Done {
+    const STRETCH: usize = 5;
     let settings = Settings {
         start: Start::Uninformed,
         damping: Damping::Fixed(1.0),
         tolerance: 0.0,
-        max_iterations: row.plan.rounds + 2,
+        max_iterations: STRETCH * (row.plan.rounds + 1),
         ..Settings::default()
     };
     let mut rounds = Vec::new();
     let mut clock = Instant::now();
     let mut probe = Duration::ZERO;
-    infer_observed(problem, &settings, &mut |_| {
-        rounds.push((probe, clock.elapsed()));
-        let start = Instant::now();
-        black_box(read());
-        probe = start.elapsed();
-        clock = Instant::now();
+    infer_observed(problem, &settings, &mut |sweep| {
+        if sweep.record.iteration.is_multiple_of(STRETCH) {
+            rounds.push((probe, clock.elapsed() / STRETCH as u32));
+            let start = Instant::now();
+            black_box(read());
+            probe = start.elapsed();
+            clock = Instant::now();
+        }
         ControlFlow::Continue(())
     })?;
-    // The start and the first two sweeps, which still allocate.
-    rounds.drain(..3);
+    // The start and the first stretch, which still allocates.
+    rounds.drain(..2);
     row.print(rounds);
     Ok(())
 }

@@ -1,31 +1,33 @@
 //! The edges of the tree and what they carry.
 
+use std::sync::Arc;
+
 use nalgebra::DMatrix;
 use onsager_model::Tree;
 use onsager_operators::Field;
 
 use crate::{Message, Posterior};
 
-/// All messages and moments of a run.
+/// All messages and moments of a run. A copy shares them until they are replaced.
 #[derive(Debug, Clone)]
 pub(crate) struct Graph<F: Field> {
     pub(crate) problems: usize,
     /// Components of each variable.
-    pub(crate) sizes: Vec<usize>,
+    pub(crate) sizes: Arc<[usize]>,
     pub(crate) edges: Vec<Edge<F>>,
     /// Edges of each factor, in the order of its variables.
-    pub(crate) of_factor: Vec<Vec<usize>>,
+    pub(crate) of_factor: Arc<[Vec<usize>]>,
     /// Names of the factors and of the variables.
-    pub(crate) names: Vec<String>,
-    pub(crate) variables: Vec<String>,
+    pub(crate) names: Arc<[String]>,
+    pub(crate) variables: Arc<[String]>,
 }
 
 /// One edge: what its factor says about its variable.
 #[derive(Debug, Clone)]
 pub(crate) struct Edge<F: Field> {
     pub(crate) variable: usize,
-    pub(crate) message: Message<F>,
-    pub(crate) posterior: Option<Posterior<F>>,
+    pub(crate) message: Arc<Message<F>>,
+    pub(crate) posterior: Option<Arc<Posterior<F>>>,
     pub(crate) sent: bool,
 }
 
@@ -38,7 +40,7 @@ impl<F: Field> Graph<F> {
             let mine = factor.variables.iter().map(|v| {
                 edges.push(Edge {
                     variable: *v,
-                    message: Message::flat(sizes[*v], problems),
+                    message: Arc::new(Message::flat(sizes[*v], problems)),
                     posterior: None,
                     sent: false,
                 });
@@ -48,9 +50,9 @@ impl<F: Field> Graph<F> {
         }
         Self {
             problems,
-            sizes: sizes.to_vec(),
+            sizes: sizes.into(),
             edges,
-            of_factor,
+            of_factor: of_factor.into(),
             names: tree.factors().iter().map(ToString::to_string).collect(),
             variables: tree.variables().iter().map(|v| v.name.clone()).collect(),
         }
@@ -62,7 +64,7 @@ impl<F: Field> Graph<F> {
         let mut others = self
             .of_variable(variable)
             .filter(|e| *e != edge)
-            .map(|e| &self.edges[e].message);
+            .map(|e| &*self.edges[e].message);
         let Some(first) = others.next() else {
             return Message::flat(self.sizes[variable], self.problems);
         };
@@ -77,7 +79,7 @@ impl<F: Field> Graph<F> {
     ) -> Option<&Posterior<F>> {
         self.of_variable(variable)
             .filter(|e| Some(*e) != except)
-            .find_map(|e| self.edges[e].posterior.as_ref())
+            .find_map(|e| self.edges[e].posterior.as_deref())
     }
 
     /// The moments of a variable: those of the factor that estimates it from all messages.
@@ -90,15 +92,15 @@ impl<F: Field> Graph<F> {
     pub(crate) fn set_posterior(&mut self, variable: usize, posterior: Posterior<F>) {
         let first = self.of_variable(variable).next();
         if let Some(edge) = first {
-            self.edges[edge].posterior = Some(posterior);
+            self.edges[edge].posterior = Some(Arc::new(posterior));
         }
     }
 
     /// Whether every message and moment is finite.
     pub(crate) fn is_finite(&self) -> bool {
-        self.edges
-            .iter()
-            .all(|e| e.message.is_finite() && e.posterior.as_ref().is_none_or(Posterior::is_finite))
+        self.edges.iter().all(|e| {
+            e.message.is_finite() && e.posterior.as_deref().is_none_or(Posterior::is_finite)
+        })
     }
 
     /// Bytes of the messages and moments.

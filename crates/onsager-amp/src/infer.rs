@@ -6,7 +6,7 @@ use nalgebra::DMatrix;
 use onsager_model::FactorKind;
 
 use crate::damping::{Adaptive, Signs};
-use crate::message::mean_square;
+use crate::message::{column, mean_square};
 use crate::outcome::{Estimate, Iteration, Outcome, Record, Stop};
 use crate::rules::{ROUNDING, rules};
 use crate::{AmpError, Damping, Engine, Posterior, Problem, Settings};
@@ -196,7 +196,7 @@ impl<'a> Run<'a> {
             };
             for (t, (&norm, &last)) in norms.iter().zip(last).enumerate() {
                 let difference = new.mean.column(t) - old.mean.column(t);
-                let change = mean_square(difference.iter().copied());
+                let change = mean_square(difference.as_slice());
                 let at_rest = change <= tolerance * norm.min(rho);
                 let vanished = norm <= tolerance * rho && norm <= last;
                 motion.settled &= at_rest || vanished;
@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
         let (mut gap, mut claimed) = (0.0, 0.0);
         for t in 0..problems {
             let a = message.precision.mean(t);
-            let square = mean_square(message.field.column(t).iter().copied());
+            let square = mean_square(column(&message.field, t));
             gap += ((square - a).max(0.0) / rho).sqrt() - a;
             claimed += a;
         }
@@ -344,7 +344,7 @@ impl<'a> Run<'a> {
             |f: &dyn Fn(usize) -> f64| (0..self.problem.problems).map(f).fold(0.0, f64::max);
         let square = |t| {
             let difference = seen.mean.column(t) - image.column(t);
-            mean_square(difference.iter().copied()) + seen.variance.mean(t)
+            mean_square(difference.as_slice()) + seen.variance.mean(t)
         };
         Ok(Some(Misfit {
             square: worst(&square) / rho_h,

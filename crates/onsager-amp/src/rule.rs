@@ -1,5 +1,7 @@
 //! What a factor does at finite size, and what it sees of the tree.
 
+use std::sync::Arc;
+
 use nalgebra::DMatrix;
 use onsager_operators::Field;
 
@@ -197,15 +199,15 @@ impl<F: Field> Ports<'_, F> {
         let step = self.step(port);
         let edge = self.edge(port);
         let edge = &mut self.graph.edges[edge];
-        edge.message = edge.message.towards(message, step);
-        edge.posterior = posterior;
+        edge.message = Arc::new(edge.message.towards(message, step));
+        edge.posterior = posterior.map(Arc::new);
         edge.sent = true;
     }
 
     /// Replaces the moments computed behind the edge to `port`; the message stays.
     pub fn estimate(&mut self, port: usize, posterior: Posterior<F>) {
         let edge = self.edge(port);
-        self.graph.edges[edge].posterior = Some(posterior);
+        self.graph.edges[edge].posterior = Some(Arc::new(posterior));
     }
 
     fn edge(&self, port: usize) -> usize {

@@ -8,7 +8,7 @@ use onsager_scalar::Prior;
 use onsager_scalar::prior::Gaussian;
 use rand::Rng;
 
-use crate::message::mean_square;
+use crate::message::{column, mean_square};
 use crate::problem::finite;
 use crate::rules::{Fixed, LinearLayer, Mmse};
 use crate::{AmpError, Diagonal, Engine, Memory, Message, Posterior, Problem, Rule, spectral};
@@ -124,7 +124,7 @@ impl Engine {
 
     /// Moments with the variance that their norm leaves.
     fn set_consistent(&mut self, v: usize, mean: DMatrix<f64>, rho: f64) {
-        let left = |t| (rho - mean_square(mean.column(t).iter().copied())).max(0.0);
+        let left = |t| (rho - mean_square(column(&mean, t))).max(0.0);
         let variance = Diagonal::Shared((0..mean.ncols()).map(left).collect());
         self.graph.set_posterior(v, Posterior { mean, variance });
     }

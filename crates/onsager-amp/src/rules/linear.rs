@@ -7,7 +7,7 @@ use onsager_operators::{Counted, Field, LinearOperator, Shape};
 use onsager_scalar::Precisions;
 
 use super::Variances;
-use crate::message::average;
+use crate::message::{average, column, mean_square};
 use crate::{
     AmpError, Componentwise, Diagonal, Fields, Memory, Message, Ports, Posterior, Precision, Rule,
     Variance,
@@ -112,7 +112,6 @@ impl<F: Field> Linear<F> {
             None => &ports.posterior(0)?.mean,
         };
         let k = input.nrows() as f64;
-        let square = g.map(|g| g.modulus_squared());
         let precision = match self.variances {
             Variances::Shared => {
                 let one = |t: usize| {
@@ -121,7 +120,7 @@ impl<F: Field> Linear<F> {
                         let told = (1.0 - variance.mean(t) * certain).max(0.0);
                         told * certain * g.nrows() as f64 / k
                     } else {
-                        square.column(t).sum() / k
+                        mean_square(column(&g, t)) * g.nrows() as f64 / k
                     }
                 };
                 Diagonal::Shared((0..g.ncols()).map(one).collect())
@@ -134,7 +133,7 @@ impl<F: Field> Linear<F> {
                 let (rows, problems) = g.shape();
                 let told = match self.by_curvature {
                     true => DMatrix::from_fn(rows, problems, told),
-                    false => square,
+                    false => g.map(|g| g.modulus_squared()),
                 };
                 // One row may count against what is known, as that of a modulus; all rows do not.
                 let all = self.squared(&told, true)? / k;
@@ -143,10 +142,11 @@ impl<F: Field> Linear<F> {
         };
         let mut field = image;
         let scale = 1.0 / k.sqrt();
-        for t in 0..g.ncols() {
-            for j in 0..input.nrows() {
-                field[(j, t)] =
-                    field[(j, t)].scale(scale) + input[(j, t)].scale(precision.at(j, t));
+        for (t, field) in field.as_mut_slice().chunks_mut(input.nrows()).enumerate() {
+            let precision = precision.column(t);
+            let pairs = field.iter_mut().zip(column(input, t));
+            for (j, (b, x)) in pairs.enumerate() {
+                *b = b.scale(scale) + x.scale(precision.at(j));
             }
         }
         self.score = Some(average(self.score.take(), g, ports.step(0)));
@@ -232,19 +232,28 @@ impl<F: Field> Rule<F> for Linear<F> {
         let mut image = DMatrix::zeros(columns, 1);
         self.matrix
             .apply_through(x.as_slice(), &channel, &mut kept, image.as_mut_slice());
-        let kept = kept.as_chunks::<KEPT>().0;
-        let column = |part: usize| DMatrix::from_fn(rows, 1, |i, _| kept[i][part]);
-        let moments = [2, 4].map(|part| Posterior {
-            mean: column(part),
-            variance: Diagonal::Each(DMatrix::from_fn(rows, 1, |i, _| kept[i][part + 1].real())),
+        let [mut g, mut b, mut h, mut x_out] = [(); 4].map(|()| Vec::with_capacity(rows));
+        let [mut h_variance, mut x_variance] = [(); 2].map(|()| Vec::with_capacity(rows));
+        for kept in kept.as_chunks::<KEPT>().0 {
+            g.push(kept[0]);
+            b.push(kept[1]);
+            h.push(kept[2]);
+            h_variance.push(kept[3].real());
+            x_out.push(kept[4]);
+            x_variance.push(kept[5].real());
+        }
+        let block = |column| DMatrix::from_vec(rows, 1, column);
+        let moments = [(h, h_variance), (x_out, x_variance)].map(|(mean, variance)| Posterior {
+            mean: block(mean),
+            variance: Diagonal::Each(DMatrix::from_vec(rows, 1, variance)),
         });
         self.input = Some(x);
         let message = Message {
             precision: Diagonal::Shared(vec![precision]),
-            field: column(1),
+            field: block(b),
         };
         ports.send(1, message, None);
-        self.send_back(column(0), &moments[0].variance, image, ports)?;
+        self.send_back(block(g), &moments[0].variance, image, ports)?;
         Ok(Some(moments))
     }
 
