@@ -2,6 +2,7 @@
 
 mod additive;
 mod concave;
+mod counts;
 mod invertible;
 mod logistic;
 mod noiseless;

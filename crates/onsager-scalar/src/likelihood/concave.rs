@@ -54,12 +54,49 @@ impl Place {
     }
 }
 
-/// A node: its distance from the mode, its weight, and two derivatives of `ln P`.
-struct Node {
-    t: f64,
-    weight: f64,
-    slope: f64,
-    bend: f64,
+/// A node: its distance from a place, its weight, and two derivatives of `ln P`.
+pub(super) struct Node {
+    pub(super) t: f64,
+    pub(super) weight: f64,
+    pub(super) slope: f64,
+    pub(super) bend: f64,
+}
+
+/// What nodes tell whose weights are relative to `exp(top)`, at distances from a place whose own distances are
+/// those from `ω` and from a centre.
+pub(super) fn told(
+    nodes: &[Node],
+    top: f64,
+    (centre, place): (f64, Place),
+    (omega, v): (f64, f64),
+    at_floor: bool,
+) -> Seen {
+    let sum = |f: &dyn Fn(&Node) -> f64| nodes.iter().map(|n| n.weight * f(n)).sum::<f64>();
+    let mass = sum(&|_| 1.0);
+    let [t, slope, bend] = [sum(&|n| n.t), sum(&|n| n.slope), sum(&|n| n.bend)].map(|x| x / mass);
+    let variance = sum(&|n| (n.t - t).powi(2)) / mass;
+    let mean = place.moved(t);
+    // Averages of derivatives where the prior holds h, differences to the prior where the output
+    // does: neither cancels there.
+    let (score, curvature) = if variance > 0.5 * v && !at_floor {
+        let spread = sum(&|n| (n.slope - slope).powi(2)) / mass;
+        (slope, -bend - spread)
+    } else {
+        (mean.u / v, (1.0 - variance / v) / v)
+    };
+    Seen {
+        log_evidence: (mass / (2.0 * PI * v).sqrt()).ln() + top,
+        field: Moments {
+            mean: if mean.d.abs() < mean.u.abs() {
+                centre + mean.d
+            } else {
+                omega + mean.u
+            },
+            variance,
+        },
+        score,
+        curvature,
+    }
 }
 
 impl<J: Fn(f64) -> [f64; 3]> Concave<J> {
@@ -68,34 +105,9 @@ impl<J: Fn(f64) -> [f64; 3]> Concave<J> {
     pub(super) fn observe(&self, omega: f64, v: f64) -> Seen {
         let mode = self.mode.unwrap_or_else(|| self.find(omega, v));
         let (nodes, top) = self.nodes(mode, v);
-        let sum = |f: &dyn Fn(&Node) -> f64| nodes.iter().map(|n| n.weight * f(n)).sum::<f64>();
-        let mass = sum(&|_| 1.0);
-        let [t, slope, bend] =
-            [sum(&|n| n.t), sum(&|n| n.slope), sum(&|n| n.bend)].map(|x| x / mass);
-        let variance = sum(&|n| (n.t - t).powi(2)) / mass;
-        let mean = mode.moved(t);
-        // Averages of derivatives where the prior holds h, differences to the prior where the output
-        // does: neither cancels there. Derivatives miss what happens at a floor.
+        // Derivatives miss what happens at a floor.
         let at_floor = omega - self.floor < FLOOR * v.sqrt();
-        let (score, curvature) = if variance > 0.5 * v && !at_floor {
-            let spread = sum(&|n| (n.slope - slope).powi(2)) / mass;
-            (slope, -bend - spread)
-        } else {
-            (mean.u / v, (1.0 - variance / v) / v)
-        };
-        Seen {
-            log_evidence: (mass / (2.0 * PI * v).sqrt()).ln() + top,
-            field: Moments {
-                mean: if mean.d.abs() < mean.u.abs() {
-                    self.centre + mean.d
-                } else {
-                    omega + mean.u
-                },
-                variance,
-            },
-            score,
-            curvature,
-        }
+        told(&nodes, top, (self.centre, mode), (omega, v), at_floor)
     }
 
     /// The mode of the posterior, to a small part of its width.
