@@ -92,8 +92,8 @@ struct Site {
 }
 
 impl Lattice {
-    /// Largest count: posteriors of larger ones are far narrower than the field.
-    pub(super) const MOST: f64 = 4000.0;
+    /// Largest count, about: posteriors of larger ones are far narrower than the field.
+    const MOST: f64 = 4000.0;
     /// Step over the width: a Gaussian is summed to `exp(-2π²/0.7²)`, 3e-18.
     const STEP: f64 = 0.7;
     /// Logarithms fall by so much where a sum ends.
@@ -137,8 +137,9 @@ impl Lattice {
         }
     }
 
-    /// [`Poisson::observe`] of an exponential link.
-    pub(super) fn observe(&mut self, y: f64) -> Seen {
+    /// [`Poisson::observe`] of an exponential link; nothing for counts so unlikely, or so large, that the sites end
+    /// before their sum.
+    pub(super) fn observe(&mut self, y: f64) -> Option<Seen> {
         let centre = if y == 0.0 { 0.0 } else { y.ln() };
         let gap = self.omega - centre;
         let norm = stirling(y);
@@ -181,16 +182,11 @@ impl Lattice {
             log > top - Self::DEPTH
         };
         let (below, above) = sites.split_at(k);
-        above.iter().find(|s| !add(s));
-        below.iter().rev().find(|s| !add(s));
+        above.iter().find(|s| !add(s))?;
+        below.iter().rev().find(|s| !add(s))?;
         let place = Place { u: 0.0, d: gap };
-        told(
-            &self.nodes,
-            top,
-            (centre, place),
-            (self.omega, self.v),
-            false,
-        )
+        let field = (self.omega, self.v);
+        Some(told(&self.nodes, top, (centre, place), field, false))
     }
 }
 
