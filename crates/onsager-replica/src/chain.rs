@@ -135,14 +135,22 @@ impl StateEvolution {
         LN_SNR_MAX - self.variables[v].second_moment.ln()
     }
 
-    /// Lowest `ln snr` of variable `v` that is followed.
-    pub(crate) fn least(&self, v: usize) -> f64 {
-        LN_SNR_LEAST - self.variables[v].second_moment.ln()
+    /// Lowest `ln snr` of variable `v` that is followed. Near zero overlap nothing changes below 1e-12 in units of
+    /// `1/E x²`; elsewhere the noise keeps growing as the snr falls.
+    pub(crate) fn lowest(&self, v: usize) -> f64 {
+        let even = |v: usize| self.factors[v].componentwise().is_some_and(|c| c.is_even);
+        let open = |v: usize| even(v) && self.susceptibility_at_zero(v - 1).is_some();
+        let beside_zero = self.origin.is_some() || (1..self.factors.len()).any(open);
+        if beside_zero {
+            LN_SNR_FAINT - self.variables[v].second_moment.ln()
+        } else {
+            self.least(v)
+        }
     }
 
-    /// The same where zero overlap is a fixed point.
-    pub(crate) fn least_beside_zero(&self, v: usize) -> f64 {
-        LN_SNR_FAINT - self.variables[v].second_moment.ln()
+    /// The same where no overlap can vanish.
+    fn least(&self, v: usize) -> f64 {
+        LN_SNR_LEAST - self.variables[v].second_moment.ln()
     }
 
     /// The chain behind the second variable of the observation, observed directly.

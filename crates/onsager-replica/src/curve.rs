@@ -433,18 +433,9 @@ impl Stretch<'_> {
         Ok(())
     }
 
-    /// Lowest `ln snr` of the first variable. Near zero overlap nothing changes below 1e-12 in units of
-    /// `1/E x²`; elsewhere the noise keeps growing as the snr falls.
+    /// Lowest `ln snr` of the first variable.
     fn lowest(&self) -> f64 {
-        let chain = self.chain;
-        let even = |v: usize| chain.factors[v].componentwise().is_some_and(|c| c.is_even);
-        let open = |v: usize| even(v) && chain.susceptibility_at_zero(v - 1).is_some();
-        let zero = chain.origin.is_some() || (1..chain.factors.len()).any(open);
-        if zero {
-            chain.least_beside_zero(self.first)
-        } else {
-            chain.least(self.first)
-        }
+        self.chain.lowest(self.first)
     }
 
     /// Whether a ratio is larger than it is followed.

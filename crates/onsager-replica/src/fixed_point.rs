@@ -418,7 +418,7 @@ impl StateEvolution {
             Some(signal) if self.observation.product().is_none() => *signal,
             _ => return Ok(None),
         };
-        if self.observation.snr_at(signal, noise)?.ln() >= self.least(self.signal()) {
+        if self.observation.snr_at(signal, noise)?.ln() >= self.lowest(self.signal()) {
             return Ok(None);
         }
         let states: Vec<_> = self.untold.iter().map(|b| Some((*b, 0.0))).collect();

@@ -832,3 +832,25 @@ fn constant_outputs_tell_nothing() {
         assert!((x - y).abs() < 1e-12, "{point:?}");
     }
 }
+
+/// Labels that change once in 1e14 measurements, of moduli of a field of which nothing can be told: the prior
+/// remains, beside zero overlap of the latent.
+#[test]
+fn outputs_that_hardly_ever_change_leave_the_prior() {
+    let pieces = [(f64::NEG_INFINITY, 1.5, 0.0), (1.5, f64::INFINITY, 1.0)];
+    let step = Function::new(pieces.map(|(lower, upper, offset)| Piece {
+        lower,
+        upper,
+        offset,
+        slope: 0.0,
+    }));
+    let label = additive(step.unwrap(), 0.04);
+    let tree = Chain::new(Arc::new(Gaussian::new(0.0, 0.04).unwrap()))
+        .layer(1.0, Arc::new(Function::abs()))
+        .glm(1.0, label)
+        .unwrap();
+    let found = StateEvolution::new(&tree).unwrap().predict().unwrap();
+    let variance = 0.04 * (1.0 - 2.0 / PI);
+    assert_eq!(found.fixed_points.len(), 1);
+    assert!((found.optimal.mmse / variance - 1.0).abs() < 1e-9);
+}

@@ -371,10 +371,12 @@ impl Check<'_> {
         let whole = c.log_partition;
         same(whole, d.log_partition, TOLERANCE * whole.abs());
         same(c.output.mean, sign * d.output.mean, TOLERANCE * size);
-        let variance = c.output.variance;
-        same(variance, d.output.variance, TOLERANCE * variance);
-        // Sums of terms of order 1/√V and 1/V, and no better than their rounding.
         let rounding = 64.0 * f64::EPSILON;
+        let variance = c.output.variance;
+        // Values next to a plateau differ by no more than their own rounding.
+        let allowed = TOLERANCE * variance + rounding * c.output.mean.abs() * variance.sqrt();
+        same(variance, d.output.variance, allowed);
+        // Sums of terms of order 1/√V and 1/V, and no better than their rounding.
         let sharpness = c.curvature.abs() + c.score * c.score;
         let allowed = TOLERANCE * sharpness.sqrt() + rounding / v.sqrt();
         same(c.score, -d.score, allowed);
