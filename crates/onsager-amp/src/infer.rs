@@ -190,7 +190,8 @@ impl<'a> Run<'a> {
         };
         let tolerance = self.settings.tolerance;
         for ((v, norms), last) in self.declared().zip(&norms).zip(&self.norms) {
-            let rho = self.problem.tree.variables()[v].second_moment;
+            let variable = &self.problem.tree.variables()[v];
+            let rho = variable.second_moment;
             let (Some(new), Some(old)) = (self.engine.posterior(v), before.posterior(v)) else {
                 continue;
             };
@@ -198,7 +199,9 @@ impl<'a> Run<'a> {
                 let difference = new.mean.column(t) - old.mean.column(t);
                 let change = mean_square(difference.as_slice());
                 let at_rest = change <= tolerance * norm.min(rho);
-                let vanished = norm <= tolerance * rho && norm <= last;
+                // Only a centred variable has nothing to come back to.
+                let is_small = norm <= tolerance * rho && norm <= last;
+                let vanished = is_small && variable.mean == 0.0;
                 motion.settled &= at_rest || vanished;
                 motion.residual = motion.residual.max(change / rho);
                 if !vanished {
