@@ -325,9 +325,7 @@ fn gradient(
         let found = e2 + (e2 - e1) / 15.0;
         // What extrapolation moved, and the accuracy of averages (3e-11 of the terms that the
         // information is a difference of) over the least step.
-        let strength = point.snr.map_or(0.0, |snr| 0.5 * snr * rho);
-        let terms =
-            point.potential.abs() + point.mutual_information.unwrap_or(0.0).abs() + strength;
+        let terms = point.potential.abs() + point.mutual_information.unwrap_or(0.0).abs();
         let error = (found - e2).abs() + 3e-11 * terms / steps[2];
         if error > 1e-2 * expected.abs() {
             report.blind(name);
