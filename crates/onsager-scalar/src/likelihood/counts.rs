@@ -71,8 +71,8 @@ pub(super) fn ladder(
 }
 
 /// Fields `h = ω + u` for all counts of one mean `exp h`: equal steps of `s` in `h = 2 ln(√A ln(1 + exp(s/2√A)))`,
-/// whose slope is `1/√(A + exp h)` at both ends and never above. With `A = 1/V + 7` that is no wider than any posterior
-/// and resolves `exp(-exp h)`; the rule converges geometrically, as on the line.
+/// whose slope is `1/√(A + exp h)` at both ends and within 1.3 percent of it between. With `A = 1/V + 7` that is as
+/// narrow as any posterior and resolves `exp(-exp h)`; the rule converges geometrically, as on the line.
 pub(super) struct Lattice {
     omega: f64,
     v: f64,
@@ -158,6 +158,9 @@ impl Lattice {
         };
         // Concave: from any site it rises to the mode.
         let sites = &self.sites;
+        if sites.is_empty() {
+            return None;
+        }
         let height = |k: usize| exponent(&sites[k]).0;
         let (mut k, mut top) = (self.mode, height(self.mode));
         for towards in [1, -1] {

@@ -348,7 +348,7 @@ mod tests {
         let rectified = [-30.0, -3.0, -0.01, 0.0, 0.5, 0.7, 4.0, 40.0, 1000.0];
         let rectified =
             rectified.map(|omega| (omega, &[1e-12, 1e-4, 0.5, 0.7, 3.0, 60.0, 1e4][..]));
-        let exponential = [-30.0, -3.0, 0.0, 0.7, 4.0, 7.0, 12.0];
+        let exponential = [-1500.0, -30.0, -3.0, 0.0, 0.7, 4.0, 7.0, 12.0];
         let exponential = exponential.map(|omega| (omega, &[1e-12, 1e-4, 0.5, 1.0, 3.0, 20.0][..]));
         let laws = [
             (Poisson::rectified(), &rectified[..]),
