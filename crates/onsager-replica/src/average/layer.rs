@@ -275,8 +275,8 @@ const TAIL: f64 = 7.0;
 /// Nodes per step and `√V` of the field near a break, where the odds of the pieces turn.
 const BREAK: f64 = 1.2;
 
-/// From this `β²` on, `ln Z - β²/2` would lose more than 1e-11: the likelihood is computed apart.
-const CANCELLING: f64 = 1e5;
+/// From this `β` on, `ln Z - β²/2` would lose more than 1e-11: the likelihood is computed apart.
+const CANCELLING: f64 = 300.0;
 
 /// Values of `ω ~ N(0, q)` with their weights, behind a function or an output of these pieces, bend and
 /// parity.
@@ -387,6 +387,8 @@ struct Inner<'a> {
     channels: Channels,
     /// `ln Z - β²/2`.
     logs: Vec<f64>,
+    /// Largest size of `β` at a value where a piece ends, from which channels measure their exponents.
+    farthest: f64,
     /// Of a function that bends everywhere.
     bent: Option<Bent<'a>>,
     /// Of such a function, about fields so narrow that it does not.
@@ -397,10 +399,12 @@ struct Inner<'a> {
 
 impl<'a> Inner<'a> {
     fn new(phi: &'a dyn Activation, a: f64, v: f64, rule: Rule) -> Self {
+        let ends = breaks(phi.pieces()).flat_map(|(p, r)| [p.at(p.upper), r.at(r.lower)]);
         Self {
             phi,
             a,
             root: a.sqrt(),
+            farthest: a.sqrt() * ends.map(f64::abs).fold(0.0, f64::max),
             v,
             rule,
             runs: vec![],
@@ -543,8 +547,8 @@ impl<'a> Inner<'a> {
         let (a, v) = (Precisions::Shared(self.a), Precisions::Shared(self.v));
         let c = &mut self.channels;
         self.phi.channels_into(a, &self.fields, &self.omegas, v, c);
-        let is_cancelling = |n: &Node| n.0 * n.0 > CANCELLING;
-        if self.nodes.iter().any(is_cancelling) {
+        let sizes = self.nodes.iter().map(|n| n.0.abs());
+        if sizes.fold(self.farthest, f64::max) > CANCELLING {
             let seen = &mut self.fields;
             seen.iter_mut().for_each(|b| *b /= self.a);
             let out = &mut self.logs;
@@ -856,6 +860,25 @@ mod tests {
                 assert!(same(x.score * 1.0001, y.score) && same(x.mmse, y.mmse));
                 // A logarithm of what is next to 1.
                 assert!((x.potential - y.potential).abs() < 2e-4 * x.potential + 1e-15);
+            }
+        }
+    }
+
+    /// Where the field is known far better than the noise, and the other way round, behind pieces that end at values
+    /// far from where the field is: `E c` and `E g²` of a slope that 0.68 of the fields see.
+    #[test]
+    fn the_strongest_messages_keep_their_mass() {
+        let share = PiecewiseLinear::hard_tanh().sloped_fraction(1.0);
+        for a in [1e16, 1e20, 1e24f64] {
+            for av in [1e-4, 1e4f64] {
+                let x = layer(&PiecewiseLinear::hard_tanh(), a, 1.0, av / a).unwrap();
+                let known = share / (1.0 + av);
+                let (mmse, score) = (x.mmse * a / av, x.score / a);
+                let off = (mmse / known - 1.0).abs().max((score / known - 1.0).abs());
+                assert!(
+                    off < 1e-4 && x.error < 1e-4,
+                    "a = {a:e}, aV = {av:e}: {x:?}"
+                );
             }
         }
     }
