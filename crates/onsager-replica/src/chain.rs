@@ -97,6 +97,9 @@ impl StateEvolution {
             cuts: vec![0],
             origin: None,
         };
+        if let Some(susceptibility) = chain.susceptibility_at_zero(chain.signal()) {
+            chain.origin = chain.observation.weak_recovery(susceptibility)?;
+        }
         let mut belief = Belief::default();
         for (v, factor) in chain.factors.iter().enumerate() {
             if v > 0 && chain.is_cut(v, belief) {
@@ -107,9 +110,6 @@ impl StateEvolution {
                 None => factor.pass(belief, 0.0)?.outer,
             };
             chain.untold.push(belief);
-        }
-        if let Some(susceptibility) = chain.susceptibility_at_zero(chain.signal()) {
-            chain.origin = chain.observation.weak_recovery(susceptibility)?;
         }
         Ok(chain)
     }
@@ -127,7 +127,7 @@ impl StateEvolution {
             strongest.map(|p| p.inner_snr.ln())
         };
         (layer.is_even && self.susceptibility_at_zero(v - 1).is_some())
-            || told().is_ok_and(|snr| snr < self.least(v - 1))
+            || told().is_ok_and(|snr| snr < self.lowest(v - 1))
     }
 
     /// Highest `ln snr` of variable `v` that is followed.
@@ -135,22 +135,17 @@ impl StateEvolution {
         LN_SNR_MAX - self.variables[v].second_moment.ln()
     }
 
-    /// Lowest `ln snr` of variable `v` that is followed. Near zero overlap nothing changes below 1e-12 in units of
-    /// `1/E x²`; elsewhere the noise keeps growing as the snr falls.
+    /// Lowest `ln snr` of variable `v` that is followed. Where its overlap may vanish nothing changes below 1e-12 in
+    /// units of `1/E x²`; elsewhere the noise keeps growing as the snr falls.
     pub(crate) fn lowest(&self, v: usize) -> f64 {
         let even = |v: usize| self.factors[v].componentwise().is_some_and(|c| c.is_even);
         let open = |v: usize| even(v) && self.susceptibility_at_zero(v - 1).is_some();
-        let beside_zero = self.origin.is_some() || (1..self.factors.len()).any(open);
-        if beside_zero {
+        let vanishes = self.origin.is_some() || (1..self.factors.len()).any(open);
+        if vanishes && self.susceptibility_at_zero(v).is_some() {
             LN_SNR_FAINT - self.variables[v].second_moment.ln()
         } else {
-            self.least(v)
+            LN_SNR_LEAST - self.variables[v].second_moment.ln()
         }
-    }
-
-    /// The same where no overlap can vanish.
-    fn least(&self, v: usize) -> f64 {
-        LN_SNR_LEAST - self.variables[v].second_moment.ln()
     }
 
     /// The chain behind the second variable of the observation, observed directly.

@@ -626,10 +626,16 @@ pub(crate) struct Outputs {
     noise: f64,
     law: Arc<dyn Likelihood>,
     second_moment: f64,
+    /// Outputs of all fields that occur are alike.
+    is_constant: bool,
     /// The last averages, newest last: a point of a curve, its slope and its potential ask for the
     /// same ones.
     last: Arc<Mutex<Vec<(Belief, OutputAverage)>>>,
 }
+
+/// Standard deviations of the field beyond which one measurement in 5e16 lies: quadrature does not resolve what
+/// happens there, and no data show it.
+const OCCURRING: f64 = 8.5;
 
 impl Outputs {
     pub(crate) fn new(aspect: f64, law: &Arc<dyn Likelihood>, second_moment: f64) -> Self {
@@ -637,13 +643,31 @@ impl Outputs {
             noise: 1.0 / aspect,
             law: Arc::clone(law),
             second_moment,
+            is_constant: law.is_constant(OCCURRING * second_moment.sqrt()),
             last: Arc::default(),
         }
+    }
+
+    /// `E H(y|h)`, of one outcome where all outputs are alike and without noise.
+    fn entropy(&self) -> f64 {
+        let entropy = self.law.entropy(self.second_moment);
+        if self.is_constant && entropy == f64::NEG_INFINITY {
+            return 0.0;
+        }
+        entropy
     }
 
     fn average(&self, known: Belief) -> Result<OutputAverage, ReplicaError> {
         /// More than one point of a curve asks for.
         const KEPT: usize = 4;
+        if self.is_constant {
+            return Ok(OutputAverage {
+                score: 0.0,
+                field_mmse: known.mmse,
+                potential: -self.entropy(),
+                error: 0.0,
+            });
+        }
         let lock = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, found)) = lock().iter().find(|(at, _)| *at == known) {
             return Ok(*found);
@@ -680,6 +704,9 @@ impl Observation for Outputs {
         Ok(self.score(known)? / noise)
     }
     fn snr_slope(&self, known: Belief, noise: f64) -> Result<f64, ReplicaError> {
+        if self.is_constant {
+            return Ok(0.0);
+        }
         if known.overlap == 0.0 && self.is_even() {
             return Ok(self.growth()? / noise);
         }
@@ -690,14 +717,15 @@ impl Observation for Outputs {
         Ok((self.score(up)? - self.score(known)?) / (d * noise))
     }
     fn weak_recovery(&self, susceptibility: f64) -> Result<Option<f64>, ReplicaError> {
-        let growth = self.is_even().then(|| self.growth()).transpose()?;
+        let is_open = self.is_even() && !self.is_constant;
+        let growth = is_open.then(|| self.growth()).transpose()?;
         Ok(growth.map(|g| g * susceptibility))
     }
     fn share(&self, known: Belief, _: f64, noise: f64) -> Result<f64, ReplicaError> {
         Ok(self.average(known)?.potential / noise)
     }
     fn constant(&self, _: f64, noise: f64) -> f64 {
-        -self.law.entropy(self.second_moment) / noise
+        -self.entropy() / noise
     }
     fn answer(&self, _: Overlap) -> Result<Order, ReplicaError> {
         let what =
@@ -711,7 +739,8 @@ impl Observation for Outputs {
         Key::SamplingRatio
     }
     fn sharpness(&self) -> Option<f64> {
-        self.law.sharpness(self.second_moment)
+        let sharpness = self.law.sharpness(self.second_moment);
+        sharpness.filter(|_| !self.is_constant)
     }
     fn label_errors(&self, known: Belief) -> Result<Option<LabelErrors>, ReplicaError> {
         average::label_errors(&*self.law, known.overlap, known.mmse)

@@ -436,14 +436,14 @@ impl StateEvolution {
         let (mut lo, mut hi) = ((low.ln(), lead(&at_low)), (high.ln(), lead(&at_high)));
         let mut x = (lo.0 * hi.1 - hi.0 * lo.1) / (hi.1 - lo.1);
         let mut round = 0;
-        let (all, l, r, slope) = loop {
+        let (all, (l, r), slope) = loop {
             round += 1;
             let all = self.found_on(curve, x.exp())?;
-            let Some((l, r)) = both(&all) else {
+            let Some(pair) = both(&all) else {
                 return Ok(());
             };
-            let f = l.potential - r.potential;
-            let [p, q] = [&l, &r].map(|f| self.slope_of_potential(f, x.exp()));
+            let f = lead(&pair);
+            let [p, q] = [&pair.0, &pair.1].map(|f| self.slope_of_potential(f, x.exp()));
             let slope = (p? - q?).abs();
             if f > 0.0 {
                 lo = (x, f);
@@ -453,7 +453,7 @@ impl StateEvolution {
             // A last step below the accuracy of the potentials, or of the noise.
             let is_found = f.abs() < 1e-13 || f.abs() < 1e-12 * slope || hi.0 - lo.0 < 1e-12;
             if is_found || round == 60 {
-                break (all, l, r, slope);
+                break (all, pair, slope);
             }
             let newton = x + f / slope;
             x = if lo.0 < newton && newton < hi.0 {

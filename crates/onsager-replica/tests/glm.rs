@@ -854,3 +854,74 @@ fn outputs_that_hardly_ever_change_leave_the_prior() {
     assert_eq!(found.fixed_points.len(), 1);
     assert!((found.optimal.mmse / variance - 1.0).abs() < 1e-9);
 }
+
+/// Outputs that differ for one field in 1e19 only: of moduli of no sign, of a slope that would tell the field, and
+/// behind noise.
+#[test]
+fn outputs_beyond_all_fields_leave_the_prior() {
+    let sparse: Arc<dyn Prior> = Arc::new(Mixture::rademacher_bernoulli(0.1).unwrap());
+    let steep = [
+        (f64::NEG_INFINITY, 2.9, -0.7, 0.0),
+        (2.9, f64::INFINITY, 0.0, 3.0),
+    ];
+    let steep = Function::new(steep.map(|(lower, upper, offset, slope)| Piece {
+        lower,
+        upper,
+        offset,
+        slope,
+    }));
+    let door = || Function::door(14.6).unwrap();
+    let blurred = Blurred::new(noiseless(door()), 1.0).unwrap();
+    let outputs: [Arc<dyn Likelihood>; 4] = [
+        noiseless(steep.unwrap()),
+        additive(door(), 0.4),
+        noiseless(door()),
+        Arc::new(blurred),
+    ];
+    for output in outputs {
+        let tree = Chain::new(Arc::clone(&sparse)).glm(12.0, output).unwrap();
+        let found = StateEvolution::new(&tree).unwrap().predict().unwrap();
+        let [point] = &found.fixed_points[..] else {
+            panic!("{found:?}")
+        };
+        let information = point.mutual_information.unwrap();
+        assert!(
+            point.overlap == 0.0 && (point.mmse - 0.1).abs() < 1e-12,
+            "{point:?}"
+        );
+        assert!(information.abs() < 1e-12 && !point.perfect, "{point:?}");
+        let family = |ratio: f64| {
+            let prior = Arc::clone(&sparse);
+            let output = additive(door(), 0.4);
+            Chain::new(prior).glm(ratio, output)
+        };
+        let all = thresholds(&family, Some((0.1, 10.0)), Key::SamplingRatio).unwrap();
+        assert!(all.thresholds.is_empty(), "{all:?}");
+    }
+}
+
+/// The same within a chain: a layer that changes for one field in 1e10, above moduli of no sign, sends down less
+/// than any curve beside zero overlap is followed for.
+#[test]
+fn layers_that_hardly_ever_change_leave_the_prior() {
+    let step = |edge: f64| {
+        let pieces = [(f64::NEG_INFINITY, edge, 0.0), (edge, f64::INFINITY, 1.0)];
+        let piece = |(lower, upper, offset)| Piece {
+            lower,
+            upper,
+            offset,
+            slope: 0.0,
+        };
+        Function::new(pieces.map(piece)).unwrap()
+    };
+    for edge in [1.2, 1.3, 1.4, 1.5] {
+        let tree = Chain::new(Arc::new(Gaussian::new(0.0, 0.04).unwrap()))
+            .layer(1.0, Arc::new(Function::abs()))
+            .layer(1.0, Arc::new(step(edge)))
+            .glm(1.0, additive(Function::linear(), 0.04))
+            .unwrap();
+        let found = StateEvolution::new(&tree).unwrap().predict().unwrap();
+        let latent = &found.optimal.variables["z"];
+        assert!((latent.mmse - 0.04).abs() < 1e-9, "{found:?}");
+    }
+}

@@ -111,6 +111,12 @@ pub enum Form<'a> {
     Direct,
 }
 
+/// Whether one flat piece holds all of `[-reach, reach]`.
+fn is_flat(pieces: &[Piece], reach: f64) -> bool {
+    let holds = |p: &Piece| p.slope == 0.0 && p.lower <= -reach && reach < p.upper;
+    pieces.iter().any(holds)
+}
+
 /// The likeliest label of a field `h ~ N(ω, V)`, which is wrong least often.
 ///
 /// ```
@@ -186,6 +192,18 @@ pub trait Likelihood: Debug + Send + Sync {
     /// Length over which the law changes, where it is smooth and depends on the field everywhere.
     fn bend(&self) -> Option<f64> {
         None
+    }
+
+    /// Whether outputs of all fields in `[-reach, reach]` have one law, and tell nothing of them.
+    ///
+    /// ```
+    /// use onsager_scalar::{Likelihood, activation::PiecewiseLinear, likelihood::Noiseless};
+    /// let door = Noiseless::new(PiecewiseLinear::door(9.0)?);
+    /// assert!(door.is_constant(8.0) && !door.is_constant(10.0));
+    /// # Ok::<(), onsager_scalar::ScalarError>(())
+    /// ```
+    fn is_constant(&self, _reach: f64) -> bool {
+        false
     }
 
     /// The largest `E h²` at which [`outputs`](Self::outputs) reach all that averages are made of.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Form, Likelihood, Possible, Seen};
+use super::{Form, Likelihood, Possible, Seen, is_flat};
 use crate::activation::{Activation, Parity, Piece};
 use crate::{Channels, Moments, Precisions, ScalarError};
 
@@ -109,6 +109,9 @@ impl Likelihood for Additive {
     fn bend(&self) -> Option<f64> {
         self.phi.bend()
     }
+    fn is_constant(&self, reach: f64) -> bool {
+        self.phi.bend().is_none() && is_flat(self.phi.pieces(), reach)
+    }
     /// None: averages go through the layer.
     fn outputs(&self, _: f64, _: f64, _: &mut Vec<Possible>) {}
 }
@@ -161,6 +164,9 @@ impl Blurred {
         }
     }
 }
+
+/// Standard deviations beyond which noise lies once in 5e16.
+const REACH: f64 = 8.5;
 
 impl Likelihood for Blurred {
     fn observe(&self, y: f64, omega: f64, v: f64) -> Seen {
@@ -216,6 +222,10 @@ impl Likelihood for Blurred {
     }
     fn bend(&self) -> Option<f64> {
         self.sharp.bend()
+    }
+    /// Of the field with its noise, as rarely larger than `reach` as the field itself.
+    fn is_constant(&self, reach: f64) -> bool {
+        self.sharp.is_constant(reach + REACH * self.variance.sqrt())
     }
     fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
         let first = out.len();

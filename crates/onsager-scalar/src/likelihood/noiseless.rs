@@ -1,6 +1,6 @@
 use rand::Rng;
 
-use super::{Likelihood, Possible, Seen};
+use super::{Likelihood, Possible, Seen, is_flat};
 use crate::Moments;
 use crate::activation::{Activation, Channel, Parity, Piece, PiecewiseLinear};
 use crate::quadrature::Rule;
@@ -205,6 +205,9 @@ impl Likelihood for Noiseless {
     }
     fn pieces(&self) -> &[Piece] {
         self.phi.pieces()
+    }
+    fn is_constant(&self, reach: f64) -> bool {
+        is_flat(self.phi.pieces(), reach)
     }
     fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
         /// Nodes of a panel.
