@@ -633,17 +633,13 @@ pub(crate) struct Outputs {
     last: Arc<Mutex<Vec<(Belief, OutputAverage)>>>,
 }
 
-/// Standard deviations of the field beyond which one measurement in 5e16 lies: quadrature does not resolve what
-/// happens there, and no data show it.
-const OCCURRING: f64 = 8.5;
-
 impl Outputs {
     pub(crate) fn new(aspect: f64, law: &Arc<dyn Likelihood>, second_moment: f64) -> Self {
         Self {
             noise: 1.0 / aspect,
             law: Arc::clone(law),
             second_moment,
-            is_constant: law.is_constant(OCCURRING * second_moment.sqrt()),
+            is_constant: law.is_constant(second_moment),
             last: Arc::default(),
         }
     }

@@ -109,8 +109,8 @@ impl Likelihood for Additive {
     fn bend(&self) -> Option<f64> {
         self.phi.bend()
     }
-    fn is_constant(&self, reach: f64) -> bool {
-        self.phi.bend().is_none() && is_flat(self.phi.pieces(), reach)
+    fn is_constant(&self, r: f64) -> bool {
+        self.phi.bend().is_none() && is_flat(self.phi.pieces(), r)
     }
     /// None: averages go through the layer.
     fn outputs(&self, _: f64, _: f64, _: &mut Vec<Possible>) {}
@@ -164,9 +164,6 @@ impl Blurred {
         }
     }
 }
-
-/// Standard deviations beyond which noise lies once in 5e16.
-const REACH: f64 = 8.5;
 
 impl Likelihood for Blurred {
     fn observe(&self, y: f64, omega: f64, v: f64) -> Seen {
@@ -223,9 +220,8 @@ impl Likelihood for Blurred {
     fn bend(&self) -> Option<f64> {
         self.sharp.bend()
     }
-    /// Of the field with its noise, as rarely larger than `reach` as the field itself.
-    fn is_constant(&self, reach: f64) -> bool {
-        self.sharp.is_constant(reach + REACH * self.variance.sqrt())
+    fn is_constant(&self, r: f64) -> bool {
+        self.sharp.is_constant(r + self.variance)
     }
     fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
         let first = out.len();

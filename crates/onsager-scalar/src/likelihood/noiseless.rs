@@ -206,8 +206,8 @@ impl Likelihood for Noiseless {
     fn pieces(&self) -> &[Piece] {
         self.phi.pieces()
     }
-    fn is_constant(&self, reach: f64) -> bool {
-        is_flat(self.phi.pieces(), reach)
+    fn is_constant(&self, r: f64) -> bool {
+        is_flat(self.phi.pieces(), r)
     }
     fn outputs(&self, omega: f64, v: f64, out: &mut Vec<Possible>) {
         /// Nodes of a panel.

@@ -291,6 +291,7 @@ fn gradient(
             Some(-(rho + point.overlap) * point.mmse / (4.0 * noise))
         }
         Some(FactorKind::Denoising { .. }) => Some(-point.mmse / (2.0 * noise)),
+        Some(FactorKind::Likelihood(law)) if law.is_constant(rho) => Some(0.0),
         // What one measurement more tells, of 1/noise for each component.
         Some(FactorKind::Likelihood(law)) if !point.perfect => {
             let told = average::output(law.as_ref(), point.overlap, point.mmse).ok()?;
