@@ -122,7 +122,9 @@ impl Lattice {
             }
         };
         let most = likely(Self::MOST, Self::MOST).1;
-        let below = (1..).map(|k| site(-f64::from(k)));
+        // Steps down to the first site of so small a rate.
+        let down = (origin - (most / a).sqrt().exp_m1().ln()) * 2.0 * a.sqrt() / Self::STEP;
+        let below = (0..).map(|k| site(-f64::from(k) - down.ceil().max(1.0)));
         let mut sites: Vec<Site> = below.take_while(|s| s.u > -reach).collect();
         sites.reverse();
         let mode = sites.len();
