@@ -272,6 +272,23 @@ fn described(report: &mut Report, tree: &Tree, point: &FixedPoint) {
         let sum = [v.overlap + v.mmse, rho];
         report.compare("overlap + mmse = E x²", at, sum, TOLERANCE * rho);
     }
+    // Of theory these may be made equal; of the law behind the message they are two integrals.
+    for factor in tree.factors() {
+        let FactorKind::Prior(law) = &factor.kind else {
+            continue;
+        };
+        let variable = &tree.variables()[factor.variables[0]];
+        let snr = point.variables.get(&variable.name).and_then(|v| v.snr);
+        if let Some(Ok(own)) = snr.map(|a| average::prior(law.as_ref(), a)) {
+            let at = || format!("{}, overlap {}", variable.name, point.overlap);
+            report.compare(
+                "averages of the law: E 1, E x²",
+                at,
+                [own.error, 0.0],
+                TOLERANCE,
+            );
+        }
+    }
 }
 
 /// The slope of the information along every branch against the overlap on it.
