@@ -27,6 +27,21 @@ fn additive(phi: Function, noise: f64) -> Output {
     Arc::new(Additive::new(Arc::new(phi), noise).unwrap())
 }
 
+/// Offset and slope below and above an edge.
+fn broken(edge: f64, below: (f64, f64), above: (f64, f64)) -> Function {
+    let piece = |lower, upper, (offset, slope)| Piece {
+        lower,
+        upper,
+        offset,
+        slope,
+    };
+    let pieces = [
+        piece(f64::NEG_INFINITY, edge, below),
+        piece(edge, f64::INFINITY, above),
+    ];
+    Function::new(pieces).unwrap()
+}
+
 fn gaussian() -> Arc<dyn Prior> {
     Arc::new(Gaussian::standard())
 }
@@ -837,14 +852,7 @@ fn constant_outputs_tell_nothing() {
 /// remains, beside zero overlap of the latent.
 #[test]
 fn outputs_that_hardly_ever_change_leave_the_prior() {
-    let pieces = [(f64::NEG_INFINITY, 1.5, 0.0), (1.5, f64::INFINITY, 1.0)];
-    let step = Function::new(pieces.map(|(lower, upper, offset)| Piece {
-        lower,
-        upper,
-        offset,
-        slope: 0.0,
-    }));
-    let label = additive(step.unwrap(), 0.04);
+    let label = additive(broken(1.5, (0.0, 0.0), (1.0, 0.0)), 0.04);
     let tree = Chain::new(Arc::new(Gaussian::new(0.0, 0.04).unwrap()))
         .layer(1.0, Arc::new(Function::abs()))
         .glm(1.0, label)
@@ -860,27 +868,18 @@ fn outputs_that_hardly_ever_change_leave_the_prior() {
 #[test]
 fn outputs_beyond_all_fields_leave_the_prior() {
     let sparse: Arc<dyn Prior> = Arc::new(Mixture::rademacher_bernoulli(0.1).unwrap());
-    let steep = [
-        (f64::NEG_INFINITY, 2.9, -0.7, 0.0),
-        (2.9, f64::INFINITY, 0.0, 3.0),
-    ];
-    let steep = Function::new(steep.map(|(lower, upper, offset, slope)| Piece {
-        lower,
-        upper,
-        offset,
-        slope,
-    }));
     let door = || Function::door(14.6).unwrap();
     let blurred = Blurred::new(noiseless(door()), 1.0).unwrap();
     let outputs: [Arc<dyn Likelihood>; 4] = [
-        noiseless(steep.unwrap()),
+        noiseless(broken(2.9, (-0.7, 0.0), (0.0, 3.0))),
         additive(door(), 0.4),
         noiseless(door()),
         Arc::new(blurred),
     ];
     for output in outputs {
-        let tree = Chain::new(Arc::clone(&sparse)).glm(12.0, output).unwrap();
-        let found = StateEvolution::new(&tree).unwrap().predict().unwrap();
+        let family = |ratio: f64| tree(&sparse, None, &output, ratio);
+        let found = StateEvolution::new(&family(12.0).unwrap()).unwrap();
+        let found = found.predict().unwrap();
         let [point] = &found.fixed_points[..] else {
             panic!("{found:?}")
         };
@@ -890,11 +889,6 @@ fn outputs_beyond_all_fields_leave_the_prior() {
             "{point:?}"
         );
         assert!(information.abs() < 1e-12 && !point.perfect, "{point:?}");
-        let family = |ratio: f64| {
-            let prior = Arc::clone(&sparse);
-            let output = additive(door(), 0.4);
-            Chain::new(prior).glm(ratio, output)
-        };
         let all = thresholds(&family, Some((0.1, 10.0)), Key::SamplingRatio).unwrap();
         assert!(all.thresholds.is_empty(), "{all:?}");
     }
@@ -904,20 +898,10 @@ fn outputs_beyond_all_fields_leave_the_prior() {
 /// than any curve beside zero overlap is followed for.
 #[test]
 fn layers_that_hardly_ever_change_leave_the_prior() {
-    let step = |edge: f64| {
-        let pieces = [(f64::NEG_INFINITY, edge, 0.0), (edge, f64::INFINITY, 1.0)];
-        let piece = |(lower, upper, offset)| Piece {
-            lower,
-            upper,
-            offset,
-            slope: 0.0,
-        };
-        Function::new(pieces.map(piece)).unwrap()
-    };
     for edge in [1.2, 1.3, 1.4, 1.5] {
         let tree = Chain::new(Arc::new(Gaussian::new(0.0, 0.04).unwrap()))
             .layer(1.0, Arc::new(Function::abs()))
-            .layer(1.0, Arc::new(step(edge)))
+            .layer(1.0, Arc::new(broken(edge, (0.0, 0.0), (1.0, 0.0))))
             .glm(1.0, additive(Function::linear(), 0.04))
             .unwrap();
         let found = StateEvolution::new(&tree).unwrap().predict().unwrap();
